@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The kernel table: plain pointers and sizes, no tensors, no threads, no allocation. kernels.def lists each kernel
+ * once; select.c fills the table from generic/, then overlays what the CPU's instruction sets do better. */
+#ifndef SDX_KERNELS_H
+#define SDX_KERNELS_H
+#include "runtime/base/cpu.h"
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct sdx_kernels {
+    sdx_cpu cpu;
+#define SDX_KERNEL(result, name, ...) result (*name)(__VA_ARGS__);
+#include "ops/kernels/kernels.def"
+#undef SDX_KERNEL
+    const char *origin[64 * 4]; /* per row of kernels.def: "generic", "avx2", "avx512" or "openblas" */
+} sdx_kernels;
+
+/* Chosen once, from cpu detection and SARDONYX_CPU. */
+const sdx_kernels *sdx_kernels_get(void);
+/* The table as it would be at a level; for tests. False when this machine cannot run it. */
+bool sdx_kernels_at(sdx_isa isa, sdx_kernels *out);
+
+#endif

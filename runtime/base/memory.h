@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Accounted allocation. Every byte the library holds belongs to an sdx_memory with a limit; every allocation can be
+ * made to fail on purpose. Thread-safe. */
+#ifndef SDX_BASE_MEMORY_H
+#define SDX_BASE_MEMORY_H
+#include "runtime/base/status.h"
+#include <stdatomic.h>
+
+#define SDX_ALIGNMENT 64
+
+typedef struct sdx_memory {
+    atomic_size_t used, peak;
+    size_t limit;            /* 0: none */
+    atomic_int_fast64_t fail_after; /* tests: the n-th allocation from now fails (1 = the next); 0 = never */
+} sdx_memory;
+
+void sdx_memory_init(sdx_memory *memory, size_t limit);
+
+/* 64-byte aligned, not cleared. NULL with OUT_OF_MEMORY or LIMIT in `error`. size 0 gives a valid pointer. */
+void *sdx_memory_alloc(sdx_memory *memory, size_t size, sdx_error *error);
+void *sdx_memory_alloc_zero(sdx_memory *memory, size_t size, sdx_error *error);
+void sdx_memory_free(sdx_memory *memory, void *pointer);
+
+/* Checked sizes: false on overflow. */
+static inline bool sdx_size_mul(size_t a, size_t b, size_t *out) { return !__builtin_mul_overflow(a, b, out); }
+static inline bool sdx_size_add(size_t a, size_t b, size_t *out) { return !__builtin_add_overflow(a, b, out); }
+static inline bool sdx_dim_mul(int64_t a, int64_t b, int64_t *out) { return !__builtin_mul_overflow(a, b, out); }
+
+/* A bump allocator: freed all at once. Not thread-safe. Memory comes zeroed. */
+typedef struct sdx_arena_block sdx_arena_block;
+typedef struct sdx_arena {
+    sdx_memory *memory;
+    sdx_arena_block *head;
+} sdx_arena;
+
+void sdx_arena_init(sdx_arena *arena, sdx_memory *memory);
+void *sdx_arena_alloc(sdx_arena *arena, size_t size, sdx_error *error); /* 16-byte aligned, zeroed */
+void *sdx_arena_alloc_array(sdx_arena *arena, size_t count, size_t size, sdx_error *error);
+char *sdx_arena_copy(sdx_arena *arena, const void *bytes, size_t size, sdx_error *error); /* NUL added */
+void sdx_arena_release(sdx_arena *arena);
+
+#define SDX_NEW(arena, type, error) ((type *)sdx_arena_alloc((arena), sizeof(type), (error)))
+#define SDX_NEW_ARRAY(arena, type, count, error) \
+    ((type *)sdx_arena_alloc_array((arena), (size_t)(count), sizeof(type), (error)))
+
+#endif

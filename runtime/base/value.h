@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The run-time value behind the public sdx_value. Immutable once shared; the count is atomic. */
+#ifndef SDX_BASE_VALUE_H
+#define SDX_BASE_VALUE_H
+#include "runtime/base/tensor.h"
+
+struct sdx_value {
+    atomic_int references;
+    sdx_kind kind;
+    sdx_memory *memory;    /* of this struct and of what it owns; NULL: malloc (made by the caller of the API) */
+    sdx_tensor tensor;     /* TENSOR: the data. SPARSE_TENSOR: dense dims and dtype, data NULL */
+    void *owned;           /* freed with the value: tensor data (and string bytes); NULL when borrowed */
+    struct sdx_value *base; /* retained: whose bytes a borrowed tensor shows; may be NULL */
+    sdx_type item_type;    /* SEQUENCE, OPTIONAL: of the items (known even when there are none) */
+    size_t n_items;        /* MAP: 2 (keys, values). SPARSE_TENSOR: 2 (values, indices) */
+    struct sdx_value **items;
+};
+
+/* All return a value with one reference, or NULL with the error set. memory NULL: plain malloc. */
+sdx_value *sdx_value_new_tensor(sdx_memory *memory, sdx_dtype dtype, int rank, const int64_t *dims, sdx_error *error);
+/* `bytes` borrowed; `base` (may be NULL) is retained to keep them alive. */
+sdx_value *sdx_value_new_view(sdx_memory *memory, const sdx_tensor *tensor, sdx_value *base, sdx_error *error);
+/* Deep copy of a tensor, string bytes included, in one allocation. */
+sdx_value *sdx_value_copy_tensor(sdx_memory *memory, const sdx_tensor *tensor, sdx_error *error);
+/* SEQUENCE, OPTIONAL, MAP, SPARSE_TENSOR: items are retained. */
+sdx_value *sdx_value_new_items(sdx_memory *memory, sdx_kind kind, sdx_value *const *items, size_t n,
+                               const sdx_type *item_type, sdx_error *error);
+/* Deep copy into `memory`, so that nothing refers to another session's memory. */
+sdx_value *sdx_value_copy(sdx_memory *memory, const sdx_value *value, sdx_error *error);
+/* The type as inference sees it; elem types are placed in `arena`. */
+sdx_status sdx_value_type(const sdx_value *value, sdx_arena *arena, sdx_type *out, sdx_error *error);
+
+#endif
