@@ -4,7 +4,7 @@
 #define SDX_BASE_STATUS_H
 #include "sardonyx.h"
 
-#define SDX_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define SDX_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /* Records status and text unless `error` already holds a failure; returns the status given. `error` may be NULL. */
 SDX_PRINTF(3, 4) sdx_status sdx_fail(sdx_error *error, sdx_status status, const char *format, ...);
