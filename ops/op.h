@@ -94,6 +94,8 @@ sdx_status sdx_infer_rank(sdx_infer *infer, int k, const char *name, int rank);
 sdx_status sdx_infer_merge_dim(sdx_infer *infer, const char *what, int64_t a, int64_t b, int64_t *merged);
 /* Contents of an i64/i32 vector (or scalar) input as int64, when known: *n = -1 when not. At most `most` entries. */
 sdx_status sdx_infer_i64s(sdx_infer *infer, int k, const char *name, int64_t *values, int most, int *n);
+/* The spec's name of input k, from the row in force; for messages. Returns out. */
+const char *sdx_op_input_name(const sdx_node *node, int k, char *out, size_t capacity);
 
 /* ---- compute ---------------------------------------------------------------------------------------------------- */
 
