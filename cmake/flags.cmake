@@ -11,7 +11,8 @@ if(CMAKE_C_COMPILER_ID MATCHES "Clang")
 endif()
 if(NOT SARDONYX_SANITIZE)
   target_compile_options(sardonyx_flags INTERFACE
-    -fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero
+    -fstack-protector-strong -fstack-clash-protection -fcf-protection
+    $<$<C_COMPILER_ID:GNU>:-ftrivial-auto-var-init=zero>
     $<$<CONFIG:Release,RelWithDebInfo>:-D_FORTIFY_SOURCE=3>)
   target_link_options(sardonyx_flags INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs)
 else()

@@ -7,17 +7,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct sdx_kernels {
-    sdx_cpu cpu;
-#define SDX_KERNEL(result, name, ...) result (*name)(__VA_ARGS__);
+/* One per row: SDX_ROW_f32_from_f16 ... */
+enum {
+#define SDX_KERNEL(levels, result, name, ...) SDX_ROW_##name,
 #include "ops/kernels/kernels.def"
 #undef SDX_KERNEL
-    const char *origin[64 * 4]; /* per row of kernels.def: "generic", "avx2", "avx512" or "openblas" */
+    SDX_KERNEL_ROWS
+};
+
+typedef struct sdx_kernels {
+    sdx_cpu cpu; /* isa is the level of this table, which may be below the machine's */
+#define SDX_KERNEL(levels, result, name, ...) result (*name)(__VA_ARGS__);
+#include "ops/kernels/kernels.def"
+#undef SDX_KERNEL
+    const char *origin[SDX_KERNEL_ROWS]; /* "generic", "avx2" or "avx512" */
 } sdx_kernels;
 
 /* Chosen once, from cpu detection and SARDONYX_CPU. */
 const sdx_kernels *sdx_kernels_get(void);
 /* The table as it would be at a level; for tests. False when this machine cannot run it. */
 bool sdx_kernels_at(sdx_isa isa, sdx_kernels *out);
+/* "f32_from_f16" ... of row k. */
+const char *sdx_kernels_row_name(int k);
 
 #endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One vector vocabulary for three levels, so that a kernel is written once as NAME.inc and compiled as
+ * generic/NAME_generic.c, x86/NAME_avx2.c and x86/NAME_avx512.c. vf, vi, vd are compiler vectors: + - * / & | ^ << >>
+ * work on them as they are, per lane. Loads and stores need no alignment; the _n forms touch the first n lanes only
+ * (0 <= n <= lanes; other lanes read as 0). */
+#ifndef SDX_KERNELS_SIMD_H
+#define SDX_KERNELS_SIMD_H
+#include "ops/kernels/kernels.h"
+#include "runtime/base/half.h"
+#include <string.h>
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define SDX_LEVEL avx512
+#define SDX_LEVEL_AVX512 1
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#define SDX_LEVEL avx2
+#define SDX_LEVEL_AVX2 1
+#else
+#define SDX_LEVEL generic
+#define SDX_LEVEL_GENERIC 1
+#endif
+
+#define SDX_PASTE_(a, b) sdx_k_##a##_##b
+#define SDX_PASTE(a, b) SDX_PASTE_(a, b)
+/* The name of this level's function for a row of kernels.def. */
+#define SDX_K(name) SDX_PASTE(name, SDX_LEVEL)
+
+/* Prototypes of every row at this level. */
+#define SDX_KERNEL(levels, result, name, ...) result SDX_K(name)(__VA_ARGS__);
+#include "ops/kernels/kernels.def"
+#undef SDX_KERNEL
+
+#if SDX_LEVEL_AVX512
+#include "ops/kernels/x86/simd_avx512.h"
+#elif SDX_LEVEL_AVX2
+#include "ops/kernels/x86/simd_avx2.h"
+#else
+#include "ops/kernels/generic/simd_generic.h"
+#endif
+
+/* ---- The same at every level ----------------------------------------------------------------------------------- */
+
+static inline vf vf_from_bits(vi a) { return (vf)a; }
+static inline vi vf_bits(vf a) { return (vi)a; }
+static inline vf vf_abs(vf a) { return (vf)((vi)a & vi_set(0x7fffffff)); }
+static inline vf vf_neg(vf a) { return (vf)((vi)a ^ vi_set(INT32_MIN)); }
+/* a where both are numbers: vf_min(a, b) = a < b ? a : b, so b when either is NaN. */
+static inline vf vf_clamp(vf a, float low, float high) { return vf_min(vf_set(high), vf_max(vf_set(low), a)); }
+
+/* Sums, maxima and minima over lanes, always by the same tree. */
+static inline float vf_sum(vf a) {
+    float lane[SDX_LANES];
+    vf_store(lane, a);
+    for (int half = SDX_LANES / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
+    return lane[0];
+}
+static inline float vf_max_lane(vf a) {
+    float lane[SDX_LANES];
+    vf_store(lane, a);
+    float most = lane[0];
+    for (int k = 1; k < SDX_LANES; k++) most = lane[k] > most ? lane[k] : most;
+    return most;
+}
+static inline float vf_min_lane(vf a) {
+    float lane[SDX_LANES];
+    vf_store(lane, a);
+    float least = lane[0];
+    for (int k = 1; k < SDX_LANES; k++) least = lane[k] < least ? lane[k] : least;
+    return least;
+}
+
+#endif
