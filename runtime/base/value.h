@@ -16,13 +16,18 @@ struct sdx_value {
     struct sdx_value **items;
 };
 
+/* Sequences and optionals nest at most this deep, so that walking a value may recurse. */
+enum { SDX_MAX_NESTING = 8 };
+
 /* All return a value with one reference, or NULL with the error set. memory NULL: plain malloc. */
+/* Not cleared; strings start empty. */
 sdx_value *sdx_value_new_tensor(sdx_memory *memory, sdx_dtype dtype, int rank, const int64_t *dims, sdx_error *error);
 /* `bytes` borrowed; `base` (may be NULL) is retained to keep them alive. */
 sdx_value *sdx_value_new_view(sdx_memory *memory, const sdx_tensor *tensor, sdx_value *base, sdx_error *error);
 /* Deep copy of a tensor, string bytes included, in one allocation. */
 sdx_value *sdx_value_copy_tensor(sdx_memory *memory, const sdx_tensor *tensor, sdx_error *error);
-/* SEQUENCE, OPTIONAL, MAP, SPARSE_TENSOR: items are retained. */
+/* SEQUENCE, OPTIONAL, MAP, SPARSE_TENSOR: items are retained. item_type (copied) may be NULL when there are items. For
+ * a sparse tensor it is required: its dtype and dims are the dense ones. */
 sdx_value *sdx_value_new_items(sdx_memory *memory, sdx_kind kind, sdx_value *const *items, size_t n,
                                const sdx_type *item_type, sdx_error *error);
 /* Deep copy into `memory`, so that nothing refers to another session's memory. */
