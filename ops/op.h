@@ -107,7 +107,8 @@ typedef struct sdx_services {
     sdx_tensor *(*alloc_output)(sdx_compute *compute, int k, int rank, const int64_t *dims);
     /* Output k becomes `value`; the reference is taken over. For sequences, optionals, maps; and tensors handed on. */
     void (*set_output)(sdx_compute *compute, int k, sdx_value *value);
-    /* Run-lifetime memory, for strings and data-dependent work. Zeroed arena memory; NULL on failure. */
+    /* Memory until the step ends, for strings and data-dependent work (strings of outputs are copied out of it then).
+     * Zeroed; NULL on failure. */
     void *(*alloc)(sdx_compute *compute, size_t size);
     /* A value of its own (one reference) with the contents of input k, without copying where it can be shared. */
     sdx_value *(*share_input)(sdx_compute *compute, int k);
@@ -140,7 +141,7 @@ static inline sdx_status sdx_for(sdx_compute *compute, int64_t count, int64_t gr
 }
 /* out[k] when it is planned, else fresh memory of this shape. NULL with the error set on failure. */
 sdx_tensor *sdx_compute_output(sdx_compute *compute, int k, int rank, const int64_t *dims);
-/* A NUL-terminated run-lifetime copy for string tensors. data NULL on failure. */
+/* A NUL-terminated copy for string tensors, from services->alloc. data NULL on failure. */
 sdx_string sdx_compute_string(sdx_compute *compute, const char *data, size_t size);
 
 /* ---- grad: emits nodes ------------------------------------------------------------------------------------------ */
@@ -160,7 +161,8 @@ enum {
     SDX_OP_INPLACE = 1 << 0,  /* out[0] may be the bytes of any input of the same dtype and shape */
     SDX_OP_VIEW = 1 << 1,     /* out[0] is the bytes of in[0] under another shape; compute copies if they differ */
     SDX_OP_RANDOM = 1 << 2,   /* not folded, not shared */
-    SDX_OP_INTERNAL = 1 << 3  /* of domain "sdx": no schema to compare with, refused in files */
+    SDX_OP_INTERNAL = 1 << 3, /* of domain "sdx": no schema to compare with, refused in files */
+    SDX_OP_DIMS = 1 << 4      /* compute reads the dims of its inputs, never their contents: known once shapes are */
 };
 
 typedef struct sdx_op {

@@ -9,12 +9,40 @@ typedef union header {
     unsigned char line[SDX_ALIGNMENT];
 } header;
 
+/* Blocks count in multiples of SDX_ALIGNMENT, so the lowest bit of `used` is free to say that the owner of a record
+ * on the heap still holds it: whoever brings `used` to 0 frees the record. */
+enum { OWNED = 1 };
+
 void sdx_memory_init(sdx_memory *memory, size_t limit) {
     atomic_init(&memory->used, 0);
     atomic_init(&memory->peak, 0);
     atomic_init(&memory->fail_after, 0);
     memory->limit = limit;
+    memory->on_heap = false;
 }
+
+sdx_status sdx_memory_create(size_t limit, sdx_error *error, sdx_memory **out) {
+    *out = NULL;
+    sdx_memory *memory = malloc(sizeof *memory);
+    if (!memory) return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", sizeof *memory);
+    sdx_memory_init(memory, limit);
+    atomic_init(&memory->used, OWNED);
+    memory->on_heap = true;
+    *out = memory;
+    return SDX_OK;
+}
+
+static void give_back(sdx_memory *memory, size_t size) {
+    bool on_heap = memory->on_heap;
+    if (atomic_fetch_sub(&memory->used, size) == size && on_heap) free(memory);
+}
+
+void sdx_memory_drop(sdx_memory *memory) {
+    if (memory) give_back(memory, OWNED);
+}
+
+size_t sdx_memory_used(const sdx_memory *memory) { return atomic_load(&memory->used) & ~(size_t)OWNED; }
+size_t sdx_memory_peak(const sdx_memory *memory) { return atomic_load(&memory->peak) & ~(size_t)OWNED; }
 
 static bool fault_injected(sdx_memory *memory) {
     if (atomic_load_explicit(&memory->fail_after, memory_order_relaxed) == 0) return false;
@@ -24,8 +52,9 @@ static bool fault_injected(sdx_memory *memory) {
 static bool reserve(sdx_memory *memory, size_t size, size_t *in_use) {
     size_t used = atomic_load(&memory->used), next = 0;
     do {
-        *in_use = used;
-        if (!sdx_size_add(used, size, &next) || (memory->limit && next > memory->limit)) return false;
+        *in_use = used & ~(size_t)OWNED;
+        if (!sdx_size_add(used, size, &next)) return false;
+        if (memory->limit && (next & ~(size_t)OWNED) > memory->limit) return false;
     } while (!atomic_compare_exchange_weak(&memory->used, &used, next));
     size_t peak = atomic_load(&memory->peak);
     while (next > peak && !atomic_compare_exchange_weak(&memory->peak, &peak, next)) continue;
@@ -44,7 +73,7 @@ void *sdx_memory_alloc(sdx_memory *memory, size_t size, sdx_error *error) {
                NULL;
     header *block = aligned_alloc(SDX_ALIGNMENT, total);
     if (!block) {
-        atomic_fetch_sub(&memory->used, total);
+        give_back(memory, total);
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size), NULL;
     }
     block->size = total;
@@ -60,8 +89,9 @@ void *sdx_memory_alloc_zero(sdx_memory *memory, size_t size, sdx_error *error) {
 void sdx_memory_free(sdx_memory *memory, void *pointer) {
     if (!pointer) return;
     header *block = (header *)pointer - 1;
-    atomic_fetch_sub(&memory->used, block->size);
+    size_t size = block->size;
     free(block);
+    give_back(memory, size);
 }
 
 struct sdx_arena_block {
@@ -124,4 +154,13 @@ void sdx_arena_release(sdx_arena *arena) {
         sdx_memory_free(arena->memory, arena->head);
         arena->head = next;
     }
+}
+
+void sdx_arena_reset(sdx_arena *arena) {
+    sdx_arena_block *kept = arena->head;
+    if (!kept) return;
+    arena->head = kept->next;
+    sdx_arena_release(arena);
+    *kept = (sdx_arena_block){NULL, 0, kept->capacity};
+    arena->head = kept;
 }

@@ -12,9 +12,18 @@ typedef struct sdx_memory {
     atomic_size_t used, peak;
     size_t limit;            /* 0: none */
     atomic_int_fast64_t fail_after; /* tests: the n-th allocation from now fails (1 = the next); 0 = never */
+    bool on_heap;            /* made by sdx_memory_create */
 } sdx_memory;
 
 void sdx_memory_init(sdx_memory *memory, size_t limit);
+
+/* A record on the heap. It lives until its owner has dropped it and the last of its blocks is freed, so that values
+ * may outlive the session that made them. */
+sdx_status sdx_memory_create(size_t limit, sdx_error *error, sdx_memory **out);
+void sdx_memory_drop(sdx_memory *memory); /* NULL-safe; the owner may not use it any more */
+
+size_t sdx_memory_used(const sdx_memory *memory);
+size_t sdx_memory_peak(const sdx_memory *memory);
 
 /* 64-byte aligned, not cleared. NULL with OUT_OF_MEMORY or LIMIT in `error`. size 0 gives a valid pointer. */
 void *sdx_memory_alloc(sdx_memory *memory, size_t size, sdx_error *error);
@@ -38,6 +47,7 @@ void *sdx_arena_alloc(sdx_arena *arena, size_t size, sdx_error *error); /* 16-by
 void *sdx_arena_alloc_array(sdx_arena *arena, size_t count, size_t size, sdx_error *error);
 char *sdx_arena_copy(sdx_arena *arena, const void *bytes, size_t size, sdx_error *error); /* NUL added */
 void sdx_arena_release(sdx_arena *arena);
+void sdx_arena_reset(sdx_arena *arena); /* empty again; the newest block is kept for what comes next */
 
 #define SDX_NEW(arena, type, error) ((type *)sdx_arena_alloc((arena), sizeof(type), (error)))
 #define SDX_NEW_ARRAY(arena, type, count, error) \
