@@ -43,6 +43,7 @@ typedef struct sdx_row_attr {
 } sdx_row_attr;
 
 typedef struct sdx_row {
+    const sdx_op_version *version; /* what was parsed */
     int since;
     int n_in, n_out, n_variables, n_attrs;
     const sdx_row_arg *in, *out;
@@ -52,5 +53,7 @@ typedef struct sdx_row {
 
 /* Parses the row into `arena`. A row that cannot be parsed is a bug of ours, reported as MALFORMED. */
 sdx_status sdx_row_parse(const sdx_op_version *version, sdx_arena *arena, sdx_error *error, const sdx_row **out);
+/* The row's attribute of that name; NULL when there is none. */
+const sdx_row_attr *sdx_row_attr_of(const sdx_row *row, const char *name);
 
 #endif

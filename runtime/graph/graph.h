@@ -49,6 +49,7 @@ typedef struct sdx_attr {
 
 struct sdx_op;
 struct sdx_op_version;
+struct sdx_row;
 
 typedef struct sdx_pair {
     const char *key, *value;
@@ -58,6 +59,8 @@ typedef struct sdx_node {
     const char *name, *domain, *op_type; /* never NULL; name may be "" ; domain "" is ai.onnx */
     const struct sdx_op *op;             /* NULL until resolved (and in a graph that is only being exported) */
     const struct sdx_op_version *version;
+    int since;                           /* of `version`; 0 before it is resolved */
+    const struct sdx_row *row;           /* `version` parsed; shared by all its nodes; NULL until bound */
     int n_in, n_out;                     /* trailing absent ones are cut */
     sdx_id *in, *out;                    /* SDX_NONE where absent */
     int n_attrs;
@@ -96,6 +99,9 @@ struct sdx_graph {
     int n_symbols;
     const char **symbols; /* dim -2-k is named symbols[k]; shared by bodies through the main graph */
     const char *doc;
+    int references;                  /* nodes that carry it as a body */
+    struct sdx_graph_index *index;   /* private to graph.c: captures by outer id; symbols and rows of the main graph */
+    int fresh;                       /* main graph: number of the next made-up name */
 };
 
 /* ---- Building ------------------------------------------------------------------------------------------------ */
@@ -117,6 +123,22 @@ sdx_node *sdx_graph_add_node(sdx_graph *graph, const char *domain, const char *o
 /* Copies the attribute (payload arrays and strings too); a graph attribute also joins bodies[]. */
 sdx_status sdx_node_set_attr(sdx_graph *graph, sdx_node *node, const sdx_attr *attr, sdx_error *error);
 const sdx_attr *sdx_node_attr(const sdx_node *node, const char *name); /* NULL when absent */
+
+/* Parsed rows, kept once per main graph; get is NULL when `version` was not put yet. */
+const struct sdx_row *sdx_graph_get_row(const sdx_graph *graph, const struct sdx_op_version *version);
+sdx_status sdx_graph_put_row(sdx_graph *graph, const struct sdx_op_version *version, const struct sdx_row *row,
+                             sdx_error *error);
+
+sdx_graph *sdx_graph_main(const sdx_graph *graph); /* the outermost one */
+int sdx_graph_depth(const sdx_graph *graph);       /* 0 for the main graph; bodies nest at most SDX_MAX_NESTING deep */
+enum { SDX_MAX_NESTING = 64 };
+/* An exact copy whose elem types lie in `arena`. */
+sdx_status sdx_type_copy(sdx_arena *arena, const sdx_type *from, sdx_error *error, sdx_type *to);
+/* A name that a file uses will not be made up later. Called for every name before the first fresh one is made. */
+void sdx_graph_reserve_name(sdx_graph *graph, const char *name);
+/* For patch.c: drops what the removed node retained; lets captures follow replaced outer values. */
+void sdx_node_release(sdx_node *node);
+void sdx_graph_remap_captures(sdx_graph *body, const sdx_id *replaced, int n_replaced);
 
 /* Sorts nodes so that producers come first (stable), sets producers; MALFORMED names a node on a cycle. */
 sdx_status sdx_graph_sort(sdx_graph *graph, sdx_error *error);
