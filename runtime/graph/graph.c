@@ -35,8 +35,8 @@ int sdx_graph_depth(const sdx_graph *graph) {
 }
 
 sdx_graph *sdx_graph_create(sdx_arena *arena, const char *name, sdx_graph *parent, sdx_error *error) {
-    if (parent && sdx_graph_depth(parent) >= SDX_MAX_NESTING)
-        return sdx_fail(error, SDX_UNSUPPORTED, "subgraphs are nested more than %d deep", SDX_MAX_NESTING), NULL;
+    if (parent && sdx_graph_depth(parent) >= SDX_MAX_BODY_DEPTH)
+        return sdx_fail(error, SDX_UNSUPPORTED, "subgraphs are nested more than %d deep", SDX_MAX_BODY_DEPTH), NULL;
     sdx_graph *graph = SDX_NEW(arena, sdx_graph, error);
     if (!graph) return NULL;
     graph->arena = arena;

@@ -130,8 +130,8 @@ sdx_status sdx_graph_put_row(sdx_graph *graph, const struct sdx_op_version *vers
                              sdx_error *error);
 
 sdx_graph *sdx_graph_main(const sdx_graph *graph); /* the outermost one */
-int sdx_graph_depth(const sdx_graph *graph);       /* 0 for the main graph; bodies nest at most SDX_MAX_NESTING deep */
-enum { SDX_MAX_NESTING = 64 };
+int sdx_graph_depth(const sdx_graph *graph);       /* 0 for the main graph; bodies nest at most SDX_MAX_BODY_DEPTH deep */
+enum { SDX_MAX_BODY_DEPTH = 64 };
 /* An exact copy whose elem types lie in `arena`. */
 sdx_status sdx_type_copy(sdx_arena *arena, const sdx_type *from, sdx_error *error, sdx_type *to);
 /* A name that a file uses will not be made up later. Called for every name before the first fresh one is made. */

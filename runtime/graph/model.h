@@ -11,7 +11,7 @@ typedef struct sdx_opset {
 
 struct sdx_model {
     atomic_int references; /* the caller's, and one per session */
-    sdx_memory memory;     /* weights, graph, params */
+    sdx_memory *memory;    /* weights, graph, params; its blocks may outlive the model in values */
     sdx_arena arena;
     sdx_graph *graph;
     const char *name;      /* file name for messages; "model" when it came from memory */

@@ -95,7 +95,7 @@ static void put_node(printer *p, const sdx_graph *graph, const sdx_node *node, i
     flush(p);
 }
 
-/* Bodies nest at most SDX_MAX_NESTING deep. */
+/* Bodies nest at most SDX_MAX_BODY_DEPTH deep. */
 static void put_graph(printer *p, const sdx_graph *graph, int indent) {
     put(p, "%*sgraph ", indent, "");
     put_name(p, graph->name);
