@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The operator Gradient (ai.onnx.preview.training): `xs`, `zs` and `y` name tensors that bound a piece of the graph; the
+ * node's inputs are the point at which dy/dxs is taken. The piece is copied with that point put in, and differentiated;
+ * equal nodes of the copy and the original become one in a later pass. */
+#include "runtime/load/load.h"
+#include "runtime/train/autodiff.h"
+#include <string.h>
+
+typedef struct piece {
+    sdx_patch *patch;
+    sdx_graph *graph;
+    sdx_error *error;
+    const sdx_node *gradient;
+    sdx_id *copy; /* per value: what stands for it in the copy; SDX_NONE: itself */
+} piece;
+
+static sdx_id find_value(const sdx_graph *graph, sdx_string name) {
+    for (sdx_id id = 0; id < graph->n_values; id++)
+        if (strlen(graph->values[id].name) == name.size && memcmp(graph->values[id].name, name.data, name.size) == 0)
+            return id;
+    return SDX_NONE;
+}
+
+/* Maps the tensors an attribute names to the node's inputs from `first` on. */
+static sdx_status bound_by(piece *p, const char *attribute, int first, int *n) {
+    const sdx_attr *names = sdx_node_attr(p->gradient, attribute);
+    *n = names ? (int)names->n : 0;
+    for (int k = 0; k < *n; k++) {
+        sdx_id id = find_value(p->graph, names->strings[k]);
+        char text[128];
+        if (id == SDX_NONE)
+            return sdx_fail(p->error, SDX_MALFORMED, "attribute '%s' names '%s', which is no tensor of this graph",
+                            attribute, sdx_escape(text, sizeof text, names->strings[k].data, names->strings[k].size));
+        if (first + k >= p->gradient->n_in || p->gradient->in[first + k] == SDX_NONE)
+            return sdx_fail(p->error, SDX_MALFORMED, "attributes 'xs' and 'zs' name %d tensors; the node has %d inputs",
+                            first + *n, p->gradient->n_in);
+        p->copy[id] = p->gradient->in[first + k];
+    }
+    return SDX_OK;
+}
+
+/* Copies, in order, every node that reads something already mapped, up to the producer of y. */
+static sdx_status copy_nodes(piece *p, int n_nodes, sdx_id y) {
+    for (int i = 0; i < n_nodes; i++) {
+        const sdx_node *node = p->graph->nodes[i];
+        bool inside = false;
+        for (int k = 0; k < node->n_in; k++)
+            inside |= node->in[k] != SDX_NONE && p->copy[node->in[k]] != SDX_NONE;
+        if (!inside || node == p->gradient) continue;
+        sdx_id *in = SDX_NEW_ARRAY(p->graph->arena, sdx_id, node->n_in + 1, p->error);
+        if (!in) return p->error->status;
+        for (int k = 0; k < node->n_in; k++)
+            in[k] = node->in[k] == SDX_NONE || p->copy[node->in[k]] == SDX_NONE ? node->in[k] : p->copy[node->in[k]];
+        sdx_node *twin = sdx_patch_node(p->patch, node->domain, node->op_type, node->n_in, in, node->n_out);
+        sdx_patch_attrs_of(p->patch, twin, node, NULL, 0);
+        SDX_TRY(p->patch->status);
+        twin->op = node->op;
+        twin->version = node->version;
+        twin->params = node->params;
+        for (int k = 0; k < node->n_out; k++) {
+            if (node->out[k] == SDX_NONE) continue;
+            p->graph->values[twin->out[k]].type = p->graph->values[node->out[k]].type;
+            if (p->copy[node->out[k]] == SDX_NONE) p->copy[node->out[k]] = twin->out[k];
+        }
+        if (p->copy[y] != SDX_NONE) return SDX_OK;
+    }
+    return SDX_OK;
+}
+
+static sdx_status expand_node(sdx_graph *graph, const sdx_node *node, sdx_error *error) {
+    sdx_patch patch;
+    sdx_patch_begin(&patch, graph, error);
+    piece p = {&patch, graph, error, node, SDX_NEW_ARRAY(graph->arena, sdx_id, graph->n_values, error)};
+    if (!p.copy) return error->status;
+    for (sdx_id id = 0; id < graph->n_values; id++) p.copy[id] = SDX_NONE;
+    int n_xs = 0, n_zs = 0;
+    SDX_TRY(bound_by(&p, "xs", 0, &n_xs));
+    SDX_TRY(bound_by(&p, "zs", n_xs, &n_zs));
+    sdx_string y_name = sdx_node_attr(node, "y")->s;
+    sdx_id y = find_value(graph, y_name);
+    char text[128];
+    if (y == SDX_NONE)
+        return sdx_fail(error, SDX_MALFORMED, "attribute 'y' names '%s', which is no tensor of this graph",
+                        sdx_escape(text, sizeof text, y_name.data, y_name.size));
+    SDX_TRY(copy_nodes(&p, graph->n_nodes, y));
+    sdx_id *gradients = SDX_NEW_ARRAY(graph->arena, sdx_id, n_xs + 1, error);
+    if (!gradients) return error->status;
+    SDX_TRY(sdx_autodiff(&patch, p.copy[y] == SDX_NONE ? y : p.copy[y], node->in, n_xs, gradients));
+    for (int k = 0; k < n_xs && k < node->n_out; k++)
+        if (node->out[k] != SDX_NONE) sdx_patch_replace(&patch, node->out[k], gradients[k]);
+    sdx_patch_remove(&patch, node);
+    return sdx_patch_commit(&patch);
+}
+
+static const sdx_node *find_gradient(const sdx_graph *graph) {
+    for (int i = 0; i < graph->n_nodes; i++)
+        if (strcmp(graph->nodes[i]->op_type, "Gradient") == 0 &&
+            strcmp(graph->nodes[i]->domain, "ai.onnx.preview.training") == 0)
+            return graph->nodes[i];
+    return NULL;
+}
+
+sdx_status sdx_autodiff_expand(sdx_graph *graph, sdx_error *error) {
+    for (const sdx_node *node; (node = find_gradient(graph)) != NULL;) {
+        char place[256];
+        sdx_node_place(graph, node, place, sizeof place);
+        if (expand_node(graph, node, error)) return sdx_error_context(error, "%s", place);
+    }
+    for (int i = 0; i < graph->n_nodes; i++)
+        for (int b = 0; b < graph->nodes[i]->n_bodies; b++) SDX_TRY(sdx_autodiff_expand(graph->nodes[i]->bodies[b], error));
+    return SDX_OK;
+}
