@@ -69,6 +69,17 @@ sdx_value *sdx_value_new_view(sdx_memory *memory, const sdx_tensor *tensor, sdx_
     return value;
 }
 
+sdx_value *sdx_value_new_adopted(sdx_memory *memory, const sdx_tensor *tensor, void *block, sdx_error *error) {
+    sdx_value *value = new_value(memory, SDX_TENSOR, 0, error);
+    if (!value) {
+        release_bytes(memory, block);
+        return NULL;
+    }
+    value->tensor = *tensor;
+    value->owned = block;
+    return value;
+}
+
 static sdx_value *copy_strings(sdx_memory *memory, const sdx_tensor *tensor, sdx_error *error) {
     const sdx_string *from = tensor->data;
     size_t total = 1; /* so that empty strings point into the allocation too */
@@ -329,6 +340,11 @@ static sdx_status check_indices(const sdx_tensor *indices, const sdx_tensor *den
 
 sdx_status sdx_value_sparse(sdx_value *values, sdx_value *indices, int rank, const int64_t *dims, sdx_error *error,
                             sdx_value **out) {
+    return sdx_value_new_sparse(NULL, values, indices, rank, dims, error, out);
+}
+
+sdx_status sdx_value_new_sparse(sdx_memory *memory, sdx_value *values, sdx_value *indices, int rank,
+                                const int64_t *dims, sdx_error *error, sdx_value **out) {
     SDX_TRY(check_dims(rank, dims, error, out));
     if (!values || !indices) return sdx_fail(error, SDX_ARGUMENT, "'%s' is NULL", values ? "indices" : "values");
     sdx_tensor dense;
@@ -344,7 +360,7 @@ sdx_status sdx_value_sparse(sdx_value *values, sdx_value *indices, int rank, con
     SDX_TRY(check_indices(at, &dense, error));
     sdx_type type = sdx_type_of_tensor(&dense);
     sdx_value *items[] = {values, indices};
-    return give(sdx_value_new_items(NULL, SDX_SPARSE_TENSOR, items, 2, &type, error), error, out);
+    return give(sdx_value_new_items(memory, SDX_SPARSE_TENSOR, items, 2, &type, error), error, out);
 }
 
 sdx_value *sdx_value_retain(sdx_value *value) {

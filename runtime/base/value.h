@@ -20,12 +20,18 @@ struct sdx_value {
 enum { SDX_MAX_NESTING = 8 };
 
 /* All return a value with one reference, or NULL with the error set. memory NULL: plain malloc. */
+
 /* Not cleared; strings start empty. */
 sdx_value *sdx_value_new_tensor(sdx_memory *memory, sdx_dtype dtype, int rank, const int64_t *dims, sdx_error *error);
 /* `bytes` borrowed; `base` (may be NULL) is retained to keep them alive. */
 sdx_value *sdx_value_new_view(sdx_memory *memory, const sdx_tensor *tensor, sdx_value *base, sdx_error *error);
 /* Deep copy of a tensor, string bytes included, in one allocation. */
 sdx_value *sdx_value_copy_tensor(sdx_memory *memory, const sdx_tensor *tensor, sdx_error *error);
+/* The tensor's bytes lie in `block`, an allocation of `memory` that now belongs to the value; freed on failure too. */
+sdx_value *sdx_value_new_adopted(sdx_memory *memory, const sdx_tensor *tensor, void *block, sdx_error *error);
+/* Checked as sdx_value_sparse does; values and indices are retained. */
+sdx_status sdx_value_new_sparse(sdx_memory *memory, sdx_value *values, sdx_value *indices, int rank,
+                                const int64_t *dims, sdx_error *error, sdx_value **out);
 /* SEQUENCE, OPTIONAL, MAP, SPARSE_TENSOR: items are retained. item_type (copied) may be NULL when there are items. For
  * a sparse tensor it is required: its dtype and dims are the dense ones. */
 sdx_value *sdx_value_new_items(sdx_memory *memory, sdx_kind kind, sdx_value *const *items, size_t n,
