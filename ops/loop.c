@@ -98,7 +98,7 @@ void sdx_cursor_move(const sdx_walk *walk, sdx_cursor *at, int64_t n) {
     }
 }
 
-/* ---- Strided copies ---- */
+/* ---- Runs with steps ---- */
 
 typedef struct bytes16 {
     uint64_t part[2];
@@ -133,39 +133,6 @@ static copy_run_fn copy_run_of(size_t size) {
     case 8: return copy_run_8;
     default: return copy_run_16;
     }
-}
-
-typedef struct copy_task {
-    sdx_walk walk; /* operand 0: to, 1: from */
-    int64_t size;
-    char *to;
-    const char *from;
-} copy_task;
-
-static void copy_chunk(void *argument, int64_t begin, int64_t end, int worker) {
-    (void)worker;
-    const copy_task *task = argument;
-    copy_run_fn copy_run = copy_run_of((size_t)task->size);
-    int64_t to_step = task->walk.stride[0][task->walk.rank - 1], from_step = task->walk.stride[1][task->walk.rank - 1];
-    sdx_cursor at;
-    sdx_cursor_seek(&task->walk, begin, &at);
-    for (int64_t k = begin, n; k < end; k += n, sdx_cursor_move(&task->walk, &at, n)) {
-        n = sdx_cursor_run(&task->walk, &at, end - k);
-        copy_run(task->to + at.offset[0] * task->size, to_step, task->from + at.offset[1] * task->size, from_step, n);
-    }
-}
-
-sdx_status sdx_copy_strided(sdx_compute *compute, int rank, const int64_t *dims, size_t size, void *to,
-                            const int64_t *to_strides, const void *from, const int64_t *from_strides) {
-    copy_task task;
-    sdx_walk_begin(&task.walk, rank, dims);
-    sdx_walk_add(&task.walk, to_strides);
-    sdx_walk_add(&task.walk, from_strides);
-    sdx_walk_collapse(&task.walk);
-    task.size = (int64_t)size;
-    task.to = to;
-    task.from = from;
-    return sdx_for(compute, task.walk.count, SDX_GRAIN_CHEAP, copy_chunk, &task);
 }
 
 /* ---- Elementwise loops ---- */

@@ -32,6 +32,7 @@ typedef struct sdx_op_version {
 #define SDX_T_ALL_IR11 SDX_T_ALL_IR10 "|f4e2m1"
 #define SDX_T_ALL_IR12 SDX_T_ALL_IR11 "|f8e8m0"
 #define SDX_T_ALL_IR13 SDX_T_ALL_IR12 "|u2|i2"
+#define SDX_T_ALL_IR14 SDX_T_ALL_IR13 "|f6e2m3|f6e3m2"
 
 /* ---- bind: attributes -> typed params, once ------------------------------------------------------------------ */
 
@@ -88,6 +89,11 @@ void sdx_infer_same(sdx_infer *infer, int out, int in);           /* shape of ou
 sdx_status sdx_infer_broadcast(sdx_infer *infer, int out, int first, int last);
 /* axis in [-rank, rank) -> [0, rank); a SHAPE error that names attribute `name`, what was found and the range. */
 sdx_status sdx_infer_axis(sdx_infer *infer, const char *name, int64_t axis, int rank, int *out);
+/* Rank of input k; -1 when it is unknown, absent or no tensor. */
+static inline int sdx_infer_rank_of(const sdx_infer *infer, int k) {
+    const sdx_type *type = k < infer->n_in ? infer->in[k] : NULL;
+    return type && type->kind == SDX_TENSOR ? type->rank : -1;
+}
 /* Input k must have this rank (or unknown). `name` is the spec's name of the input. */
 sdx_status sdx_infer_rank(sdx_infer *infer, int k, const char *name, int rank);
 /* dims must agree where both are known; the known one is written to *merged (may be NULL). */
@@ -164,6 +170,10 @@ enum {
     SDX_OP_INTERNAL = 1 << 3, /* of domain "sdx": no schema to compare with, refused in files */
     SDX_OP_DIMS = 1 << 4      /* compute reads the dims of its inputs, never their contents: known once shapes are */
 };
+
+/* The newest form of a node whose integer list moved from attribute `name` to an input: a constant appended to its
+ * inputs; other attributes are kept. A node without the attribute stays as it is. For use in .upgrade. */
+sdx_status sdx_upgrade_ints(sdx_patch *patch, const sdx_node *node, const char *name);
 
 typedef struct sdx_op {
     const char *domain, *name;

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A box is first simplified: dimensions of one are dropped, neighbours that lie in one line in both places become one,
+ * and a dense innermost run becomes one wide element. What remains is copied line by line, or, where source and target
+ * are dense along different dimensions, tile by tile. */
+#include "ops/move.h"
+#include <inttypes.h>
+
+enum { TILE = 32, LINE_BYTES = 64 << 10 };
+
+/* Strides in bytes from here on; `size` is that of a run. */
+typedef struct job {
+    sdx_move box;
+    int64_t step, blocks;             /* the innermost dimension is cut into `blocks` pieces of `step` */
+    int across;                       /* tiles: the dimension along which the source is dense; else -1 */
+    int64_t across_blocks;
+} job;
+
+static void merge(sdx_move *box) {
+    int kept = 0;
+    for (int d = 0; d < box->rank; d++) {
+        if (box->dim[d] == 1) continue;
+        int last = kept - 1;
+        if (kept && box->from[last] == box->from[d] * box->dim[d] && box->to[last] == box->to[d] * box->dim[d]) {
+            box->dim[last] *= box->dim[d];
+            box->from[last] = box->from[d];
+            box->to[last] = box->to[d];
+            continue;
+        }
+        box->dim[kept] = box->dim[d];
+        box->from[kept] = box->from[d];
+        box->to[kept++] = box->to[d];
+    }
+    box->rank = kept;
+}
+
+static void widen(sdx_move *box) {
+    for (int d = 0; d < box->rank; d++) {
+        box->from[d] *= (int64_t)box->size;
+        box->to[d] *= (int64_t)box->size;
+    }
+    int last = box->rank - 1;
+    if (last < 0 || box->from[last] != (int64_t)box->size || box->to[last] != (int64_t)box->size) return;
+    int64_t run = box->dim[last] * (int64_t)box->size;
+    if (run > LINE_BYTES && last == 0) return; /* one long run: left as a dimension so that threads share it */
+    box->size = (size_t)run;
+    box->rank--;
+}
+
+static bool is_element(size_t size) { return size == 1 || size == 2 || size == 4 || size == 8 || size == 16; }
+
+#define COPY_LINE(bytes)                                                   \
+    case bytes:                                                            \
+        for (int64_t i = 0; i < n; i++, to += to_step, from += from_step)  \
+            memcpy(to, from, bytes);                                       \
+        return
+
+static void copy_line(size_t size, int64_t n, unsigned char *to, int64_t to_step, const unsigned char *from,
+                      int64_t from_step) {
+    if (from_step == (int64_t)size && to_step == (int64_t)size) {
+        memcpy(to, from, (size_t)n * size);
+        return;
+    }
+    if (size == 1 && from_step == 0 && to_step == 1) {
+        memset(to, *from, (size_t)n);
+        return;
+    }
+    switch (size) {
+        COPY_LINE(1);
+        COPY_LINE(2);
+        COPY_LINE(4);
+        COPY_LINE(8);
+        COPY_LINE(16);
+    default:
+        for (int64_t i = 0; i < n; i++, to += to_step, from += from_step) memcpy(to, from, size);
+    }
+}
+
+typedef uint32_t word4 __attribute__((vector_size(16)));
+
+/* 4 x 4 words: to[j][i] = from[i][j]. */
+static void transpose_words(unsigned char *to, int64_t to_step, const unsigned char *from, int64_t from_step) {
+    word4 row[4], half[4];
+    for (int i = 0; i < 4; i++) memcpy(&row[i], from + i * from_step, sizeof row[i]);
+    half[0] = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
+    half[1] = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
+    half[2] = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
+    half[3] = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
+    row[0] = __builtin_shufflevector(half[0], half[2], 0, 1, 4, 5);
+    row[1] = __builtin_shufflevector(half[0], half[2], 2, 3, 6, 7);
+    row[2] = __builtin_shufflevector(half[1], half[3], 0, 1, 4, 5);
+    row[3] = __builtin_shufflevector(half[1], half[3], 2, 3, 6, 7);
+    for (int j = 0; j < 4; j++) memcpy(to + j * to_step, &row[j], sizeof row[j]);
+}
+
+/* rows x columns elements: the source is dense along `rows`' neighbour `columns`, the target along `rows`. */
+static void copy_tile(size_t size, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
+                      const unsigned char *from, int64_t from_step) {
+    int64_t done_rows = 0, width = (int64_t)size;
+    if (size == 4)
+        for (; done_rows + 4 <= rows; done_rows += 4) {
+            int64_t c = 0;
+            for (; c + 4 <= columns; c += 4)
+                transpose_words(to + c * to_step + done_rows * 4, to_step, from + done_rows * from_step + c * 4,
+                                from_step);
+            for (; c < columns; c++)
+                copy_line(4, 4, to + c * to_step + done_rows * 4, 4, from + done_rows * from_step + c * 4, from_step);
+        }
+    for (int64_t c = 0; c < columns; c++)
+        copy_line(size, rows - done_rows, to + c * to_step + done_rows * width, width,
+                  from + done_rows * from_step + c * width, from_step);
+}
+
+/* Steps through all dimensions but the innermost and `skip`. */
+typedef struct walk {
+    int64_t at[SDX_MOVE_RANK];
+    const unsigned char *from;
+    unsigned char *to;
+} walk;
+
+static void walk_seek(const job *j, int64_t index, walk *w) {
+    const sdx_move *box = &j->box;
+    w->from = box->source;
+    w->to = box->target;
+    for (int d = box->rank - 2; d >= 0; d--) {
+        w->at[d] = 0;
+        if (d == j->across) continue;
+        w->at[d] = index % box->dim[d];
+        index /= box->dim[d];
+        w->from += w->at[d] * box->from[d];
+        w->to += w->at[d] * box->to[d];
+    }
+}
+
+static void walk_next(const job *j, walk *w) {
+    const sdx_move *box = &j->box;
+    for (int d = box->rank - 2; d >= 0; d--) {
+        if (d == j->across) continue;
+        w->from += box->from[d];
+        w->to += box->to[d];
+        if (++w->at[d] < box->dim[d]) return;
+        w->from -= box->from[d] * box->dim[d];
+        w->to -= box->to[d] * box->dim[d];
+        w->at[d] = 0;
+    }
+}
+
+static void run_lines(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = argument;
+    int inner = j->box.rank - 1;
+    int64_t n = j->box.dim[inner], from_step = j->box.from[inner], to_step = j->box.to[inner];
+    int64_t block = begin % j->blocks;
+    walk w;
+    walk_seek(j, begin / j->blocks, &w);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t start = block * j->step, count = n - start < j->step ? n - start : j->step;
+        copy_line(j->box.size, count, w.to + start * to_step, to_step, w.from + start * from_step, from_step);
+        if (++block < j->blocks) continue;
+        block = 0;
+        walk_next(j, &w);
+    }
+}
+
+static void run_tiles(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const job *j = argument;
+    const sdx_move *box = &j->box;
+    int inner = box->rank - 1, across = j->across;
+    int64_t per_box = j->blocks * j->across_blocks;
+    walk w;
+    walk_seek(j, begin / per_box, &w);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t row = i % j->blocks * TILE, column = i % per_box / j->blocks * TILE;
+        int64_t rows = box->dim[inner] - row < TILE ? box->dim[inner] - row : TILE;
+        int64_t columns = box->dim[across] - column < TILE ? box->dim[across] - column : TILE;
+        copy_tile(box->size, rows, columns, w.to + column * box->to[across] + row * box->to[inner], box->to[across],
+                  w.from + row * box->from[inner] + column * box->from[across], box->from[inner]);
+        if ((i + 1) % per_box == 0) walk_next(j, &w);
+    }
+}
+
+/* The dimension along which the source is dense, when tiles are worth it. */
+static int find_across(const sdx_move *box) {
+    int inner = box->rank - 1;
+    if (box->rank < 2 || !is_element(box->size) || box->dim[inner] < 4) return -1;
+    if (box->to[inner] != (int64_t)box->size || box->from[inner] <= (int64_t)box->size) return -1;
+    for (int d = 0; d < inner; d++)
+        if (box->from[d] == (int64_t)box->size && box->dim[d] >= 4) return d;
+    return -1;
+}
+
+sdx_status sdx_move_run(sdx_compute *compute, const sdx_move *move) {
+    job j = {.box = *move, .across = -1, .across_blocks = 1};
+    sdx_move *box = &j.box;
+    for (int d = 0; d < box->rank; d++)
+        if (box->dim[d] == 0) return SDX_OK;
+    merge(box);
+    widen(box);
+    if (box->rank == 0) {
+        memcpy(box->target, box->source, box->size);
+        return SDX_OK;
+    }
+    int inner = box->rank - 1;
+    int64_t width = (int64_t)box->size, outer = sdx_product(box->dim, 0, inner);
+    j.across = find_across(box);
+    if (j.across >= 0) {
+        j.blocks = (box->dim[inner] + TILE - 1) / TILE;
+        j.across_blocks = (box->dim[j.across] + TILE - 1) / TILE;
+        int64_t tiles = outer / box->dim[j.across] * j.blocks * j.across_blocks;
+        return sdx_for(compute, tiles, sdx_grain(TILE * TILE * width), run_tiles, &j);
+    }
+    j.step = LINE_BYTES / width > 1 ? LINE_BYTES / width : 1;
+    if (j.step > box->dim[inner]) j.step = box->dim[inner];
+    j.blocks = (box->dim[inner] + j.step - 1) / j.step;
+    return sdx_for(compute, outer * j.blocks, sdx_grain(j.step * width), run_lines, &j);
+}
+
+sdx_status sdx_copy_strided(sdx_compute *compute, int rank, const int64_t *dims, size_t size, void *to,
+                            const int64_t *to_strides, const void *from, const int64_t *from_strides) {
+    sdx_move move = {.size = size, .rank = rank, .source = from, .target = to};
+    memcpy(move.dim, dims, (size_t)rank * sizeof *dims);
+    memcpy(move.to, to_strides, (size_t)rank * sizeof *dims);
+    memcpy(move.from, from_strides, (size_t)rank * sizeof *dims);
+    return sdx_move_run(compute, &move);
+}
+
+void sdx_move_into(sdx_move *move, const sdx_tensor *from, const sdx_tensor *to) {
+    move->size = sdx_dtype_size(to->dtype);
+    move->rank = to->rank;
+    move->source = from->data;
+    move->target = to->data;
+    memcpy(move->dim, to->dim, (size_t)to->rank * sizeof *to->dim);
+    sdx_strides(to->rank, to->dim, move->to);
+}
+
+sdx_status sdx_move_all(sdx_compute *compute, const sdx_tensor *from, const sdx_tensor *to) {
+    if (from->data == to->data) return SDX_OK;
+    sdx_move move = {.size = sdx_dtype_size(to->dtype), .rank = 1, .dim = {to->count}, .from = {1}, .to = {1},
+                     .source = from->data, .target = to->data};
+    return sdx_move_run(compute, &move);
+}
+
+sdx_status sdx_check_indices(sdx_error *error, const char *name, const sdx_tensor *indices, int64_t size) {
+    for (int64_t i = 0; i < indices->count; i++) {
+        int64_t index = sdx_index_at(indices, i);
+        if (index < -size || index >= size)
+            return sdx_fail(error, SDX_VALUE, "entry %" PRId64 " of input '%s' is %" PRId64
+                            "; it must be in [%" PRId64 ", %" PRId64 "]", i, name, index, -size, size - 1);
+    }
+    return SDX_OK;
+}
+
+sdx_status sdx_read_i64s(sdx_error *error, const char *name, const sdx_tensor *tensor, int64_t *values, int most,
+                         int *n) {
+    if (tensor->count > most)
+        return sdx_fail(error, SDX_SHAPE, "input '%s' has %" PRId64 " entries; at most %d are allowed", name,
+                        tensor->count, most);
+    for (int64_t i = 0; i < tensor->count; i++) values[i] = sdx_index_at(tensor, i);
+    *n = (int)tensor->count;
+    return SDX_OK;
+}
+
+sdx_status sdx_check_axes(sdx_error *error, const char *name, int64_t *axes, int n, int rank) {
+    uint64_t seen = 0;
+    for (int i = 0; i < n; i++) {
+        if (axes[i] < -rank || axes[i] >= rank)
+            return sdx_fail(error, SDX_SHAPE, "entry %d of '%s' is %" PRId64 "; it must be in [%d, %d] for rank %d", i,
+                            name, axes[i], -rank, rank - 1, rank);
+        if (axes[i] < 0) axes[i] += rank;
+        if (seen >> axes[i] & 1)
+            return sdx_fail(error, SDX_VALUE, "'%s' names axis %" PRId64 " twice", name, axes[i]);
+        seen |= (uint64_t)1 << axes[i];
+    }
+    return SDX_OK;
+}
