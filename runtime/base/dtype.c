@@ -8,16 +8,13 @@ typedef struct row {
     int bits, class;
 } row;
 
-static const row rows[SDX_DTYPE_COUNT] = {
-    [SDX_UNDEFINED] = {"undefined", "undefined", 0, 0, SDX_CLASS_NONE},
+static const row rows[SDX_DTYPE_COUNT] = {[SDX_UNDEFINED] = {"undefined", "undefined", 0, 0, SDX_CLASS_NONE},
 #define X(id, name, onnx, size, bits, class) [SDX_##id] = {name, onnx, size, bits, SDX_CLASS_##class},
-    SDX_DTYPE_MAP(X)
+                                          SDX_DTYPE_MAP(X)
 #undef X
 };
 
-static const row *row_of(sdx_dtype dtype) {
-    return &rows[(unsigned)dtype < SDX_DTYPE_COUNT ? dtype : SDX_UNDEFINED];
-}
+static const row *row_of(sdx_dtype dtype) { return &rows[(unsigned)dtype < SDX_DTYPE_COUNT ? dtype : SDX_UNDEFINED]; }
 
 bool sdx_dtype_valid(int64_t dtype) { return dtype > SDX_UNDEFINED && dtype < SDX_DTYPE_COUNT; }
 const char *sdx_dtype_name(sdx_dtype dtype) { return row_of(dtype)->name; }

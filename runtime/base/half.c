@@ -4,7 +4,7 @@
 #include "runtime/base/half.h"
 
 typedef struct format {
-    int fraction;      /* bits */
+    int fraction; /* bits */
     int bias;
     unsigned sign;     /* the sign bit; all below it is the magnitude */
     unsigned max;      /* magnitude of the largest finite number */

@@ -32,9 +32,12 @@ sdx_status sdx_source_open(const char *path, sdx_error *error, sdx_source *out) 
     struct stat about;
     const char *why = NULL;
     char text[128];
-    if (fstat(fd, &about) != 0) why = strerror_r(errno, text, sizeof text);
-    else if (S_ISDIR(about.st_mode)) why = "is a folder";
-    else if (!S_ISREG(about.st_mode)) why = "is not a regular file";
+    if (fstat(fd, &about) != 0)
+        why = strerror_r(errno, text, sizeof text);
+    else if (S_ISDIR(about.st_mode))
+        why = "is a folder";
+    else if (!S_ISREG(about.st_mode))
+        why = "is not a regular file";
     if (why) {
         close(fd);
         return fail_on(error, "cannot read", path, why);
@@ -63,9 +66,12 @@ sdx_status sdx_source_read(const sdx_source *source, size_t offset, void *into, 
     }
     for (size_t done = 0; done < size;) {
         ssize_t n = pread(source->fd, (char *)into + done, size - done, (off_t)(offset + done));
-        if (n > 0) done += (size_t)n;
-        else if (n == 0) return sdx_fail(error, SDX_IO, "the file has become shorter while it is read");
-        else if (errno != EINTR) return sdx_fail(error, SDX_IO, "reading failed: %s", strerrordesc_np(errno));
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0)
+            return sdx_fail(error, SDX_IO, "the file has become shorter while it is read");
+        else if (errno != EINTR)
+            return sdx_fail(error, SDX_IO, "reading failed: %s", strerrordesc_np(errno));
     }
     return SDX_OK;
 }
@@ -77,8 +83,10 @@ sdx_status sdx_file_read(const char *path, sdx_memory *memory, sdx_error *error,
     SDX_TRY(sdx_source_open(path, error, &source));
     sdx_status status = SDX_OK;
     unsigned char *all = source.size < SIZE_MAX ? sdx_memory_alloc(memory, source.size + 1, error) : NULL;
-    if (!all) status = error && error->status ? error->status : SDX_OUT_OF_MEMORY;
-    else status = sdx_source_read(&source, 0, all, source.size, error);
+    if (!all)
+        status = error && error->status ? error->status : SDX_OUT_OF_MEMORY;
+    else
+        status = sdx_source_read(&source, 0, all, source.size, error);
     if (status) {
         sdx_memory_free(memory, all);
     } else {
@@ -146,8 +154,10 @@ sdx_status sdx_sink_create(const char *path, sdx_memory *memory, sdx_error *erro
     sink->path = target_of(path);
     sdx_status status = sink->path ? open_temporary(sink, error)
                                    : sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", strlen(path));
-    if (status) sdx_sink_discard(sink);
-    else *out = sink;
+    if (status)
+        sdx_sink_discard(sink);
+    else
+        *out = sink;
     return status;
 }
 

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 enum { MOST_THREADS = 1024, SPIN_NS = 30000, SPINS_PER_CLOCK = 32 };
-#define INSIDE UINT64_C(0xffff)
-#define OPEN UINT64_C(0x10000)
+#define INSIDE     UINT64_C(0xffff)
+#define OPEN       UINT64_C(0x10000)
 #define GENERATION UINT64_C(0x20000)
 
 typedef struct job {
@@ -71,8 +71,9 @@ static sdx_status stop_reason(const sdx_stop *stop) {
 
 static sdx_status report(sdx_status status, sdx_error *error) {
     if (status == SDX_OK) return SDX_OK;
-    return sdx_fail(error, status, status == SDX_CANCELLED ? "the caller cancelled the run"
-                                                           : "the run did not end before its deadline");
+    return sdx_fail(error, status,
+                    status == SDX_CANCELLED ? "the caller cancelled the run"
+                                            : "the run did not end before its deadline");
 }
 
 sdx_status sdx_stop_check(const sdx_stop *stop, sdx_error *error) { return report(stop_reason(stop), error); }
@@ -166,7 +167,8 @@ static void wake_workers(sdx_pool *pool, int64_t helpers) {
     int sleeping = atomic_load(&pool->sleepers);
     if (sleeping == 0) return;
     pthread_mutex_lock(&pool->mutex);
-    if (helpers >= sleeping) pthread_cond_broadcast(&pool->wake);
+    if (helpers >= sleeping)
+        pthread_cond_broadcast(&pool->wake);
     else
         for (int64_t i = 0; i < helpers; i++) pthread_cond_signal(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);

@@ -41,12 +41,17 @@ sdx_status sdx_error_context(sdx_error *error, const char *format, ...) {
     return error->status;
 }
 
+/* Bytes of the well-formed UTF-8 character at s; 0 when there is none (overlong forms and surrogates are none). */
 static int utf8_length(const unsigned char *s, size_t left) {
     int n = s[0] < 0x80 ? 1 : (s[0] & 0xe0) == 0xc0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : (s[0] & 0xf8) == 0xf0 ? 4 : 0;
     if (n == 0 || (size_t)n > left) return 0;
-    for (int i = 1; i < n; i++)
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint32_t code = n == 1 ? s[0] : s[0] & (0x7fU >> n);
+    for (int i = 1; i < n; i++) {
         if ((s[i] & 0xc0) != 0x80) return 0;
-    return n;
+        code = code << 6 | (s[i] & 0x3f);
+    }
+    return code < least[n] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0 : n;
 }
 
 const char *sdx_escape(char *out, size_t capacity, const char *text, size_t size) {
@@ -57,7 +62,7 @@ const char *sdx_escape(char *out, size_t capacity, const char *text, size_t size
         bool plain = n > 0 && s[i] >= 0x20 && s[i] != 0x7f;
         size_t need = plain ? (size_t)n : 4;
         if (used + need + 4 > capacity) {
-            if (capacity >= 4) memcpy(out + used, "...", 4);
+            snprintf(out + used, capacity - used, "...");
             return out;
         }
         if (plain) {

@@ -6,10 +6,11 @@
 
 sdx_status sdx_tensor_make(sdx_tensor *tensor, sdx_dtype dtype, int rank, const int64_t *dims, void *data,
                            sdx_error *error) {
-    *tensor = (sdx_tensor){.dtype = dtype, .rank = rank, .count = 1, .data = data};
+    *tensor = (sdx_tensor){.dtype = dtype, .count = 1, .data = data};
     if (!sdx_dtype_valid(dtype)) return sdx_fail(error, SDX_TYPE, "element type %d does not exist", (int)dtype);
     if (rank < 0 || rank > SDX_MAX_RANK)
         return sdx_fail(error, SDX_UNSUPPORTED, "rank is %d; at most %d is supported", rank, SDX_MAX_RANK);
+    tensor->rank = rank;
     int64_t extent = 1; /* without the zeros, so that [2^40, 2^40, 0] is refused too */
     for (int d = 0; d < rank; d++) {
         if (dims[d] < 0) return sdx_fail(error, SDX_SHAPE, "dimension %d is %" PRId64 "; it must be >= 0", d, dims[d]);
@@ -39,8 +40,10 @@ static void append_dims(char *out, size_t capacity, size_t *used, int rank, cons
     char number[32];
     append(out, capacity, used, "[");
     for (int d = 0; d < rank; d++) {
-        if (dim[d] < 0) snprintf(number, sizeof number, "%s?", d ? "," : "");
-        else snprintf(number, sizeof number, "%s%" PRId64, d ? "," : "", dim[d]);
+        if (dim[d] < 0)
+            snprintf(number, sizeof number, "%s?", d ? "," : "");
+        else
+            snprintf(number, sizeof number, "%s%" PRId64, d ? "," : "", dim[d]);
         append(out, capacity, used, number);
     }
     append(out, capacity, used, "]");

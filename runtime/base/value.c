@@ -17,8 +17,10 @@ static void *allocate(sdx_memory *memory, size_t size, sdx_error *error) {
 }
 
 static void release_bytes(sdx_memory *memory, void *pointer) {
-    if (memory) sdx_memory_free(memory, pointer);
-    else free(pointer);
+    if (memory)
+        sdx_memory_free(memory, pointer);
+    else
+        free(pointer);
 }
 
 static sdx_value *new_value(sdx_memory *memory, sdx_kind kind, size_t extra, sdx_error *error) {
@@ -332,7 +334,8 @@ static sdx_status check_indices(const sdx_tensor *indices, const sdx_tensor *den
         if (linear <= previous || linear >= dense->count)
             return sdx_fail(error, SDX_VALUE,
                             "value %" PRId64 " has linear index %" PRId64 "; it must ascend from %" PRId64
-                            " and be below %" PRId64, i, linear, previous, dense->count);
+                            " and be below %" PRId64,
+                            i, linear, previous, dense->count);
         previous = linear;
     }
     return SDX_OK;
