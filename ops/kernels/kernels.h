@@ -7,6 +7,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* One tile of C = A B, at most mr rows and nr columns (see the row gemm_shape), from panels that hold k times mr
+ * elements of A and k times nr elements of B, zeros where there is no row or column. Element types as the row says. */
+typedef struct sdx_gemm_tile {
+    int64_t k;
+    const void *a, *b;
+    void *c;
+    int64_t ldc; /* elements from one row of c (and of residual) to the next */
+    int m, n;    /* rows and columns to write; 1 <= m <= mr */
+    bool accumulate;                       /* onto what c holds, instead of a bias */
+    const void *row_bias, *column_bias;    /* NULL: none; one of the two at most */
+    const void *residual;                  /* added to the result; NULL: none */
+    bool clamp;                            /* at the end, to [low, high]; NaN stays. Not for integers */
+    double low, high;
+} sdx_gemm_tile;
+
 /* One per row: SDX_ROW_f32_from_f16 ... */
 enum {
 #define SDX_KERNEL(levels, result, name, ...) SDX_ROW_##name,

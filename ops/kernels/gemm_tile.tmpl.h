@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The register tile of one element type: MR rows of NV vectors of accumulators, one rank-1 update per step of k.
+ * Parameters: T, V (its vector), LANES, MR, FN(name), LOAD, LOAD_N, STORE, STORE_N, SET, FMA, CLAMP(v, tile). */
+#define NV 2
+
+/* rows and vectors are constants at every call, so that the accumulators are registers. */
+static inline __attribute__((always_inline)) void FN(body)(const sdx_gemm_tile *t, const int rows, const int vectors) {
+    V acc[MR][NV];
+    const T *a = t->a, *b = t->b, *row_bias = t->row_bias, *column_bias = t->column_bias, *residual = t->residual;
+    const int64_t tail = t->n - (vectors - 1) * LANES;
+    const bool whole = tail == LANES;
+    T *c = t->c;
+    SDX_UNROLL for (int i = 0; i < rows; i++) SDX_UNROLL for (int j = 0; j < vectors; j++)
+        acc[i][j] = SET(row_bias && i < t->m ? row_bias[i] : 0);
+    if (column_bias) {
+        SDX_UNROLL for (int j = 0; j < vectors; j++) {
+            const T *from = column_bias + j * LANES;
+            V start = whole || j + 1 < vectors ? LOAD(from) : LOAD_N(from, tail);
+            SDX_UNROLL for (int i = 0; i < rows; i++) acc[i][j] = start;
+        }
+    }
+    for (int64_t k = 0; k < t->k; k++, a += MR, b += NV * LANES) {
+        V line[NV];
+        SDX_UNROLL for (int j = 0; j < vectors; j++) line[j] = LOAD(b + j * LANES);
+        SDX_UNROLL for (int i = 0; i < rows; i++) {
+            V one = SET(a[i]);
+            SDX_UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = FMA(one, line[j], acc[i][j]);
+        }
+    }
+    SDX_UNROLL for (int i = 0; i < rows; i++) {
+        if (i >= t->m) break;
+        SDX_UNROLL for (int j = 0; j < vectors; j++) {
+            T *to = c + i * t->ldc + j * LANES;
+            const T *add = residual ? residual + i * t->ldc + j * LANES : NULL;
+            V sum = acc[i][j];
+            if (whole || j + 1 < vectors) {
+                if (t->accumulate) sum += LOAD(to);
+                if (add) sum += LOAD(add);
+                STORE(to, CLAMP(sum, t));
+            } else {
+                if (t->accumulate) sum += LOAD_N(to, tail);
+                if (add) sum += LOAD_N(add, tail);
+                STORE_N(to, CLAMP(sum, t), tail);
+            }
+        }
+    }
+}
+
+void FN(tile)(const sdx_gemm_tile *t) {
+    const bool narrow = t->n <= LANES;
+    if (t->m == 1) narrow ? FN(body)(t, 1, 1) : FN(body)(t, 1, NV);
+    else if (t->m <= MR / 4) narrow ? FN(body)(t, MR / 4, 1) : FN(body)(t, MR / 4, NV);
+    else if (t->m <= MR / 2) narrow ? FN(body)(t, MR / 2, 1) : FN(body)(t, MR / 2, NV);
+#if SDX_LEVEL_AVX512
+    else if (t->m <= MR - 4) narrow ? FN(body)(t, MR - 4, 1) : FN(body)(t, MR - 4, NV);
+    else if (t->m <= MR - 2) narrow ? FN(body)(t, MR - 2, 1) : FN(body)(t, MR - 2, NV);
+#endif
+    else narrow ? FN(body)(t, MR, 1) : FN(body)(t, MR, NV);
+}
+#undef NV
+#undef T
+#undef V
+#undef LANES
+#undef FN
+#undef LOAD
+#undef LOAD_N
+#undef STORE
+#undef STORE_N
+#undef SET
+#undef FMA
+#undef CLAMP
