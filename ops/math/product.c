@@ -113,6 +113,13 @@ size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n,
     return most;
 }
 
+void sdx_product_add(sdx_product *product, const void *d, int64_t d_row, int64_t d_column) {
+    const bool plain = product->alpha == 1 && product->beta == 1;
+    if (plain && d_row == 0 && d_column == 1) product->column_bias = d;
+    else if (plain && d_row == product->n && d_column == 1) product->residual = d;
+    else product->d = d, product->d_row = d_row, product->d_column = d_column;
+}
+
 /* ---- packing ---------------------------------------------------------------------------------------------------- */
 
 typedef void (*pack_fn)(const void *x, int64_t rs, int64_t ks, int64_t rows, int64_t k, int width, int64_t panel,

@@ -42,6 +42,9 @@ typedef struct sdx_product {
     int64_t d_row, d_column;
 } sdx_product;
 
+/* Adds beta D (strides 0 where it broadcasts), as a bias where that is the same. alpha and beta must be set. */
+void sdx_product_add(sdx_product *product, const void *d, int64_t d_row, int64_t d_column);
+
 /* Upper bound for any kernel table. packed_a, packed_b: that factor comes packed. SIZE_MAX: too large. */
 size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n, int64_t k, bool packed_a, bool packed_b,
                            int threads);

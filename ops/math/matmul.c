@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Y = A B as numpy.matmul: leading dimensions broadcast; a vector is a row on the left and a column on the right, and
+ * its dimension of 1 is dropped from Y. */
+#include "ops/math/matmul.h"
+
+static int64_t dim_of(const sdx_matmul_side *side, int d) { return d < 0 ? 1 : side->dim[d]; }
+
+sdx_status sdx_matmul_infer(sdx_infer *infer, int a, int b) {
+    const sdx_type *ta = infer->in[a], *tb = infer->in[b];
+    sdx_type *y = &infer->out[0];
+    if (ta->rank < 0 || tb->rank < 0) return SDX_OK;
+    if (ta->rank == 0 || tb->rank == 0)
+        return sdx_fail(infer->error, SDX_SHAPE, "input '%s' has rank 0; it must be 1 or more", ta->rank ? "B" : "A");
+    const int64_t inner_b = tb->dim[tb->rank > 1 ? tb->rank - 2 : 0];
+    SDX_TRY(sdx_infer_merge_dim(infer, "inner dimensions of 'A' and 'B'", ta->dim[ta->rank - 1], inner_b, NULL));
+    const int batch_a = ta->rank > 2 ? ta->rank - 2 : 0, batch_b = tb->rank > 2 ? tb->rank - 2 : 0;
+    const int batch = batch_a > batch_b ? batch_a : batch_b;
+    y->rank = 0;
+    for (int d = 0; d < batch; d++) {
+        int64_t da = d < batch - batch_a ? 1 : ta->dim[d - (batch - batch_a)];
+        int64_t db = d < batch - batch_b ? 1 : tb->dim[d - (batch - batch_b)], dim = da;
+        if (da == 1 || db == 1) dim = da == 1 ? db : da;
+        else SDX_TRY(sdx_infer_merge_dim(infer, "batch dimensions of 'A' and 'B'", da, db, &dim));
+        y->dim[y->rank++] = dim;
+    }
+    if (ta->rank > 1) y->dim[y->rank++] = ta->dim[ta->rank - 2];
+    if (tb->rank > 1) y->dim[y->rank++] = tb->dim[tb->rank - 1];
+    return SDX_OK;
+}
+
+/* Element steps over the common batch dimensions, 0 where broadcast. */
+static void set_steps(const sdx_matmul_side *side, int batch_rank, int64_t matrix, int64_t *step) {
+    const int own = side->rank > 2 ? side->rank - 2 : 0;
+    int64_t at = matrix;
+    for (int d = 0; d < batch_rank; d++) step[d] = 0;
+    for (int d = own - 1; d >= 0; d--) {
+        step[batch_rank - own + d] = side->dim[d] == 1 ? 0 : at;
+        at *= side->dim[d];
+    }
+}
+
+void sdx_matmul_describe(sdx_product *product, const sdx_matmul_side *a, const sdx_matmul_side *b) {
+    product->m = a->rank > 1 ? a->dim[a->rank - 2] : 1;
+    product->k = a->dim[a->rank - 1];
+    product->n = b->rank > 1 ? b->dim[b->rank - 1] : 1;
+    const int batch_a = a->rank > 2 ? a->rank - 2 : 0, batch_b = b->rank > 2 ? b->rank - 2 : 0;
+    product->batch_rank = batch_a > batch_b ? batch_a : batch_b;
+    for (int d = 0; d < product->batch_rank; d++) {
+        int64_t da = dim_of(a, d - (product->batch_rank - batch_a)), db = dim_of(b, d - (product->batch_rank - batch_b));
+        product->batch_dim[d] = da == 1 ? db : da;
+    }
+    product->a.line_step = product->k, product->a.k_step = 1;
+    product->b.line_step = 1, product->b.k_step = product->n;
+    set_steps(a, product->batch_rank, product->m * product->k, product->a.batch_step);
+    set_steps(b, product->batch_rank, product->k * product->n, product->b.batch_step);
+    if (batch_b > 0) {
+        int64_t matrices = 1;
+        for (int d = 0; d < batch_b; d++) matrices *= b->dim[d];
+        if (matrices != 1) return;
+    }
+    /* One B for all: the batch joins the rows. */
+    for (int d = 0; d < product->batch_rank; d++) product->m *= product->batch_dim[d];
+    product->batch_rank = 0;
+}
+
+static sdx_matmul_side side_of_type(const sdx_type *type) { return (sdx_matmul_side){type->rank, type->dim}; }
+static sdx_matmul_side side_of(const sdx_tensor *tensor) { return (sdx_matmul_side){tensor->rank, tensor->dim}; }
+
+static sdx_status matmul_infer(sdx_infer *infer, const void *params) {
+    (void)params;
+    return sdx_matmul_infer(infer, 0, 1);
+}
+
+static size_t matmul_scratch(const sdx_infer *infer, const void *params) {
+    (void)params;
+    sdx_matmul_side a = side_of_type(infer->in[0]), b = side_of_type(infer->in[1]);
+    sdx_product product = {.dtype = infer->in[0]->dtype};
+    sdx_matmul_describe(&product, &a, &b);
+    int64_t batch = 1;
+    for (int d = 0; d < product.batch_rank; d++) batch *= product.batch_dim[d];
+    return sdx_product_scratch(product.dtype, batch, product.m, product.n, product.k, false, false, infer->threads);
+}
+
+static sdx_status matmul_compute(sdx_compute *compute, const void *params) {
+    (void)params;
+    const sdx_tensor *ta = compute->in[0], *tb = compute->in[1];
+    sdx_matmul_side a = side_of(ta), b = side_of(tb);
+    sdx_product product = {.dtype = ta->dtype, .alpha = 1, .beta = 1, .c = compute->out[0]->data};
+    sdx_matmul_describe(&product, &a, &b);
+    product.a.data = ta->data;
+    product.b.data = tb->data;
+    return sdx_product_run(compute, &product, compute->scratch);
+}
+
+const sdx_op sdx_op_MatMul = {
+    .domain = "",
+    .name = "MatMul",
+    .versions = (const sdx_op_version[]){{1, "A:T B:T -> Y:T", "T=f16|f32|f64", ""},
+                                         {9, "A:T B:T -> Y:T", "T=f16|f32|f64|i32|i64|u32|u64", ""},
+                                         {13, "A:T B:T -> Y:T", "T=bf16|f16|f32|f64|i32|i64|u32|u64", ""},
+                                         {0}},
+    .infer = matmul_infer,
+    .scratch = matmul_scratch,
+    .compute = matmul_compute};
