@@ -3,6 +3,7 @@
  * once; select.c fills the table from generic/, then overlays what the CPU's instruction sets do better. */
 #ifndef SDX_KERNELS_H
 #define SDX_KERNELS_H
+#include "ops/kernels/elementwise.h"
 #include "runtime/base/cpu.h"
 #include <stddef.h>
 #include <stdint.h>

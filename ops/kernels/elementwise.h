@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The elementwise kernels by operation and element type. The table's rows `unary`, `binary` and `select` look a
+ * function up; NULL: there is none for that type. f16, bf16 and f8 have none: widen to f32 (sdx_work_dtype). */
+#ifndef SDX_KERNELS_ELEMENTWISE_H
+#define SDX_KERNELS_ELEMENTWISE_H
+#include "sardonyx.h"
+
+/* f32 and f64; those of the second line (some) integers or bool too. y has the dtype of x, but bool for the last two.
+ * p[0], p[1] are alpha, gamma | alpha, beta | bias, lambd | detect_negative, detect_positive. */
+#define SDX_UNARY_MAP(X)                                                                                            \
+    X(Floor) X(Ceil) X(Round) X(Sqrt) X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan)      \
+    X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Sigmoid) X(LeakyRelu) X(Elu) X(Selu) X(Celu)               \
+    X(ThresholdedRelu) X(Softplus) X(Softsign) X(HardSigmoid) X(HardSwish) X(Swish) X(Mish) X(Gelu) X(GeluTanh)     \
+    X(Abs) X(Neg) X(Sign) X(Relu) X(Shrink) X(Erf) X(Not) X(BitwiseNot)                                             \
+    X(IsNaN) X(IsInf)
+typedef enum sdx_unary_id {
+#define X(name) SDX_UNARY_##name,
+    SDX_UNARY_MAP(X)
+#undef X
+        SDX_UNARY_COUNT
+} sdx_unary_id;
+typedef void (*sdx_unary_fn)(const void *x, void *y, int64_t n, const float *p); /* y may be x */
+
+/* Pow of integers: both i64. Shl, Shr by a negative amount or the width and more: as far as it goes (0, or -1 for a
+ * negative number shifted right). Integer Div, Mod and Fmod: the caller has refused zeros in b. */
+#define SDX_BINARY_MAP(X)                                                                                            \
+    X(Add) X(Sub) X(Mul) X(Div) X(Mod) X(Fmod) X(Pow) X(Max) X(Min) X(PRelu) X(And) X(Or) X(Xor) X(BitwiseAnd)       \
+    X(BitwiseOr) X(BitwiseXor) X(Shl) X(Shr)                                                                         \
+    X(Equal) X(Greater) X(GreaterOrEqual) /* y is bool from here on */
+typedef enum sdx_binary_id {
+#define X(name) SDX_BINARY_##name,
+    SDX_BINARY_MAP(X)
+#undef X
+        SDX_BINARY_COUNT
+} sdx_binary_id;
+/* Steps are 0 (one value) or 1. y may be an input of step 1. */
+typedef void (*sdx_binary_fn)(const void *a, int64_t a_step, const void *b, int64_t b_step, void *y, int64_t n);
+
+/* y = c ? a : b, for elements of 1, 2, 4, 8 or 16 bytes. */
+typedef void (*sdx_select_fn)(const uint8_t *c, int64_t c_step, const void *a, int64_t a_step, const void *b,
+                              int64_t b_step, void *y, int64_t n);
+
+#endif
