@@ -142,7 +142,8 @@ static inline double d_asinh(double x) {
 }
 static inline double d_acosh(double x) {
     double t = x - 1, y = d_log1p(t + sqrt(t * (t + 2)));
-    return x < HUGE_VAL ? y : x; /* below 1 the root is NaN */
+    y = x < HUGE_VAL ? y : x;
+    return x < 1 ? NAN : y;
 }
 static inline double d_atanh(double x) {
     double a = fabs(x), y = 0.5 * d_log1p(2 * a / (1 - a));

@@ -5,12 +5,12 @@
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 
-/* Signatures and rows of operators of one input. */
+/* Version rows of operators of one input: V(since, signature, types, attributes). */
 #define SDX_XY "X:T -> Y:T"
 #define SDX_IO "input:T -> output:T"
-#define SDX_OLD(io, attributes) {1, io, "T=" SDX_T_FLOAT, attributes}
-#define SDX_ROW(since, io, types, attributes) {since, io, types, attributes}
-#define SDX_END {0, NULL, NULL, NULL}
+#define SDX_V(since, io, types, attributes) {since, io, "T=" types, attributes},
+#define SDX_CONSUMED "consumed_inputs:ints" /* of version 1: a hint of old executors, ignored */
+#define SDX_T_SIGNED_FLOAT SDX_T_FLOAT "|i8|i16|i32|i64"
 
 /* The numpy shape of inputs first..last (absent ones skipped), from their run-time dims. */
 sdx_status sdx_broadcast_dims(sdx_compute *compute, int first, int last, int *rank, int64_t *dims);
