@@ -98,8 +98,7 @@ static inline double d_cos(double x) {
 }
 static inline double d_tan(double x) {
     double k, r = d_reduce(x, &k), s = d_sin_near(r), c = d_cos_near(r);
-    double half = k * 0.5, odd = half != d_round(half);
-    return odd ? -c / s : s / c;
+    return k * 0.5 != d_round(k * 0.5) ? -c / s : s / c;
 }
 
 /* artanh-like odd function: asin for |x| <= 1/2, fitted */
