@@ -34,5 +34,8 @@ const sdx_model *sdx_session_model(const sdx_session *session);
 /* inputs[k] belongs to input k of the model, NULL: its default; results[k] to output k, where wanted[k]. */
 sdx_status sdx_session_execute(sdx_session *session, const sdx_run_options *options, sdx_value *const *inputs,
                                const bool *wanted, sdx_value **results, sdx_error *error);
+bool sdx_session_profiles(const sdx_session *session);
+sdx_status sdx_session_rows(const sdx_session *session, sdx_error *error, sdx_profile_row **rows, size_t *n);
+void sdx_session_bytes(const sdx_session *session, size_t *used, size_t *peak);
 
 #endif

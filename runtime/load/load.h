@@ -27,5 +27,7 @@ sdx_status sdx_infer_graph(sdx_graph *graph, sdx_error *error);
 /* The model as a ModelProto tree in `arena`, for the encoder. */
 struct Onnx__ModelProto;
 sdx_status sdx_export_model(const sdx_model *model, sdx_arena *arena, sdx_error *error, struct Onnx__ModelProto **out);
+/* Export, encode, write crash-safely. external_data as for sdx_model_save: a file name, or NULL. */
+sdx_status sdx_save_model(const sdx_model *model, const char *path, const char *external_data, sdx_error *error);
 
 #endif
