@@ -30,6 +30,7 @@ SDX_ACCESS(vf, vf, float, float)
 SDX_ACCESS(vi, vi, int32_t, void)
 SDX_ACCESS(vd, vd, double, double)
 #undef SDX_ACCESS
+static inline vd vd_load_f32(const float *p) { return (vd){(double)p[0], (double)p[1]}; }
 
 static inline vi vi_select(vm mask, vi yes, vi no) { return (mask & yes) | (~mask & no); }
 static inline vf vf_select(vm mask, vf yes, vf no) { return (vf)vi_select(mask, (vi)yes, (vi)no); }

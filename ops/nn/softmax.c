@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Softmax: exp(x - max) / sum exp(x - max) along one axis; LogSoftmax: its logarithm; Hardmax: 1 at the first
+ * maximum, else 0. Before opset 13 the input is flattened to two dimensions at `axis`: upgrade says so with Flatten and
+ * Reshape. */
+#include "ops/kernels/kernels.h"
+#include "ops/lines.h"
+#include <inttypes.h>
+#include <math.h>
+
+typedef struct softmax_params {
+    int64_t axis;
+} softmax_params;
+
+static sdx_status softmax_bind(sdx_bind *bind, void *params) {
+    softmax_params *p = params;
+    p->axis = sdx_bind_int(bind, "axis");
+    return bind->status;
+}
+
+static sdx_status softmax_infer(sdx_infer *infer, const void *params) {
+    const softmax_params *p = params;
+    int axis, rank = infer->in[0]->rank;
+    sdx_infer_same(infer, 0, 0);
+    return rank < 0 ? SDX_OK : sdx_infer_axis(infer, "axis", p->axis, rank, &axis);
+}
+
+/* Flatten(axis), the operator along the last axis, Reshape to the input's shape. */
+static sdx_status softmax_upgrade(sdx_patch *patch, const sdx_node *node) {
+    if (node->version->since >= 13) return SDX_OK;
+    const sdx_attr *attr = sdx_node_attr(node, "axis");
+    int64_t axis = attr ? attr->i : 1;
+    int rank = patch->graph->values[node->in[0]].type.rank;
+    if (rank >= 0 && (axis < -rank || axis >= rank))
+        return sdx_fail(patch->error, SDX_SHAPE, "attribute 'axis' is %" PRId64 "; it must be in [%d, %d]", axis, -rank,
+                        rank - 1);
+    bool last = axis == -1 || (rank >= 0 && axis == rank - 1);
+    sdx_id x = node->in[0];
+    if (!last) {
+        sdx_node *flatten = sdx_patch_node(patch, "", "Flatten", 1, &x, 1);
+        sdx_patch_int(patch, flatten, "axis", axis);
+        x = flatten->out[0];
+    }
+    sdx_node *newest = sdx_patch_node(patch, "", node->op_type, 1, &x, 1);
+    sdx_patch_int(patch, newest, "axis", -1);
+    sdx_id y = newest->out[0];
+    if (!last) y = sdx_emit2(patch, "Reshape", y, sdx_emit1(patch, "Shape", node->in[0]));
+    sdx_patch_replace(patch, node->out[0], y);
+    sdx_patch_remove(patch, node);
+    return patch->status;
+}
+
+static void softmax_lines(const softmax_params *p, int rank, const int64_t *dim, sdx_lines *lines) {
+    int axis = (int)(p->axis < 0 ? p->axis + rank : p->axis);
+    sdx_lines_between(lines, rank, dim, axis, axis + 1);
+}
+
+static size_t softmax_scratch(const sdx_infer *infer, const void *params) {
+    const sdx_type *x = infer->in[0];
+    sdx_lines lines;
+    softmax_lines(params, x->rank, x->dim, &lines);
+    return sdx_lines_scratch(&lines, infer->threads, x->dtype, sdx_work_dtype(x->dtype), x->dtype);
+}
+
+static double max_f64(const double *x, int64_t n) {
+    double max = -INFINITY;
+    for (int64_t k = 0; k < n; k++) max = x[k] > max ? x[k] : max;
+    return max;
+}
+
+static void softmax_f64(const double *x, double *y, int64_t n) {
+    double max = max_f64(x, n), sum = 0;
+    for (int64_t k = 0; k < n; k++) sum += y[k] = exp(x[k] - max);
+    for (int64_t k = 0; k < n; k++) y[k] /= sum;
+}
+
+static void log_softmax_f64(const double *x, double *y, int64_t n) {
+    double max = max_f64(x, n), sum = 0;
+    for (int64_t k = 0; k < n; k++) sum += exp(x[k] - max);
+    for (int64_t k = 0; k < n; k++) y[k] = (x[k] - max) - log(sum);
+}
+
+/* The first NaN counts as the maximum, as in numpy's argmax. */
+#define HARDMAX(name, T)                                              \
+    static void name(const T *x, T *y, int64_t n) {                   \
+        int64_t best = 0;                                             \
+        for (int64_t k = 1; k < n && !isnan(x[best]); k++)            \
+            if (x[k] > x[best] || isnan(x[k])) best = k;              \
+        for (int64_t k = 0; k < n; k++) y[k] = (T)(k == best);        \
+    }
+HARDMAX(hardmax_f32, float)
+HARDMAX(hardmax_f64, double)
+
+typedef struct softmax_job {
+    void (*f32)(const float *x, float *y, int64_t n);
+    void (*f64)(const double *x, double *y, int64_t n);
+    sdx_dtype work;
+} softmax_job;
+
+static void softmax_line(const void *context, int64_t line, const void *x, void *y, int64_t n) {
+    (void)line;
+    const softmax_job *job = context;
+    if (job->work == SDX_F64) job->f64(x, y, n);
+    else job->f32(x, y, n);
+}
+
+static sdx_status run(sdx_compute *compute, const softmax_params *p, softmax_job job, int64_t cost) {
+    const sdx_tensor *x = compute->in[0];
+    sdx_lines lines;
+    job.work = sdx_work_dtype(x->dtype);
+    softmax_lines(p, x->rank, x->dim, &lines);
+    return sdx_lines_run(compute, &lines, job.work, x, compute->out[0], compute->scratch, cost, softmax_line, &job);
+}
+
+static sdx_status softmax_compute(sdx_compute *compute, const void *params) {
+    return run(compute, params, (softmax_job){.f32 = compute->kernels->softmax_f32, .f64 = softmax_f64}, 4);
+}
+
+static sdx_status log_softmax_compute(sdx_compute *compute, const void *params) {
+    return run(compute, params, (softmax_job){.f32 = compute->kernels->log_softmax_f32, .f64 = log_softmax_f64}, 4);
+}
+
+static sdx_status hardmax_compute(sdx_compute *compute, const void *params) {
+    return run(compute, params, (softmax_job){.f32 = hardmax_f32, .f64 = hardmax_f64}, 2);
+}
+
+static const sdx_op_version versions[] = {{1, "input:T -> output:T", "T=" SDX_T_FLOAT, "axis:int=1"},
+                                          {11, "input:T -> output:T", "T=" SDX_T_FLOAT, "axis:int=1"},
+                                          {13, "input:T -> output:T", "T=" SDX_T_FLOAT_BF, "axis:int=-1"},
+                                          {0, NULL, NULL, NULL}};
+
+#define LINE_OP(op, compute_fn)                    \
+    const sdx_op sdx_op_##op = {.domain = "",      \
+                                .name = #op,       \
+                                .versions = versions, \
+                                .params_size = sizeof(softmax_params), \
+                                .upgrade = softmax_upgrade, \
+                                .bind = softmax_bind, \
+                                .infer = softmax_infer, \
+                                .scratch = softmax_scratch, \
+                                .compute = compute_fn, \
+                                .flags = SDX_OP_INPLACE};
+LINE_OP(Softmax, softmax_compute)
+LINE_OP(LogSoftmax, log_softmax_compute)
+LINE_OP(Hardmax, hardmax_compute)
