@@ -31,7 +31,7 @@ static sdx_status add_value(const stage *s, const how *h, sdx_graph *graph, int 
 
 static sdx_status add_node(const stage *s, sdx_graph *graph, const sdx_id *in, bool first, sdx_id *y,
                            sdx_error *error) {
-    sdx_id out[MAX_ARGS];
+    sdx_id out[MAX_ARGS] = {SDX_NONE};
     sdx_type unknown = {.kind = SDX_TENSOR, .rank = -1};
     int n_out = first ? 1 : s->n_out;
     for (int k = 0; k < n_out; k++) {
