@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * GatherElements: output[i][j][k] = data[indices[i][j][k]][j][k] for axis 0, and so on. */
+#include "ops/move.h"
+#include "ops/tensor/elements.h"
+
+static sdx_status gather_elements_bind(sdx_bind *bind, void *params) {
+    sdx_elements_params *p = params;
+    p->axis = sdx_bind_int(bind, "axis");
+    return bind->status;
+}
+
+static sdx_status gather_elements_infer(sdx_infer *infer, const void *params) {
+    const sdx_elements_params *p = params;
+    SDX_TRY(sdx_elements_check(infer, p->axis, -1));
+    sdx_infer_same(infer, 0, 1);
+    return SDX_OK;
+}
+
+typedef struct gather_elements_job {
+    sdx_elements e;
+    const char *data;
+    char *out;
+    size_t size;
+} gather_elements_job;
+
+static void gather_lines(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const gather_elements_job *job = argument;
+    for (int64_t line = begin; line < end; line++) {
+        int64_t base = sdx_elements_line(&job->e, line), first = line * job->e.length;
+        for (int64_t i = 0; i < job->e.length; i++) {
+            int64_t from = base + sdx_elements_at(&job->e, first + i) + i * job->e.step;
+            sdx_copy_run(job->out + (size_t)(first + i) * job->size, job->data + (size_t)from * job->size, job->size);
+        }
+    }
+}
+
+static sdx_status gather_elements_compute(sdx_compute *compute, const void *params) {
+    const sdx_elements_params *p = params;
+    const sdx_tensor *data = compute->in[0], *indices = compute->in[1];
+    gather_elements_job job = {.data = data->data, .size = sdx_dtype_size(data->dtype)};
+    sdx_elements_begin(&job.e, p->axis, data, indices);
+    SDX_TRY(sdx_check_indices(compute->error, "indices", indices, job.e.n));
+    sdx_tensor *out = sdx_compute_output(compute, 0, indices->rank, indices->dim);
+    if (!out) return compute->error->status;
+    if (out->count == 0) return SDX_OK;
+    job.out = out->data;
+    return sdx_for(compute, out->count / job.e.length, sdx_grain(job.e.length * 8), gather_lines, &job);
+}
+
+const sdx_op sdx_op_GatherElements = {
+    .domain = "",
+    .name = "GatherElements",
+    .versions = (const sdx_op_version[]){
+        {11, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
+        {13, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axis:int=0"},
+        {0, NULL, NULL, NULL},
+    },
+    .params_size = sizeof(sdx_elements_params),
+    .bind = gather_elements_bind,
+    .infer = gather_elements_infer,
+    .compute = gather_elements_compute,
+};

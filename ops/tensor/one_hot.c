@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * OneHot: a new dimension of length 'depth' at `axis`, values[1] where it equals the index, else values[0]. Indices
+ * outside [-depth, depth) match nothing. */
+#include "ops/move.h"
+#include <inttypes.h>
+
+typedef struct one_hot_params {
+    int64_t axis;
+} one_hot_params;
+
+static sdx_status one_hot_bind(sdx_bind *bind, void *params) {
+    one_hot_params *p = params;
+    p->axis = sdx_bind_int(bind, "axis");
+    return bind->status;
+}
+
+static sdx_status read_depth(sdx_error *error, const sdx_tensor *depth, int64_t *out) {
+    if (depth->count != 1)
+        return sdx_fail(error, SDX_SHAPE, "input 'depth' has %" PRId64 " elements; it must have one", depth->count);
+    sdx_convert(NULL, depth->dtype, depth->data, SDX_I64, out, 1);
+    if (*out < 1) return sdx_fail(error, SDX_VALUE, "input 'depth' is %" PRId64 "; it must be >= 1", *out);
+    return SDX_OK;
+}
+
+static sdx_status one_hot_infer(sdx_infer *infer, const void *params) {
+    const one_hot_params *p = params;
+    int rank = sdx_infer_rank_of(infer, 0), axis = 0;
+    sdx_type *out = &infer->out[0];
+    int64_t depth = -1;
+    SDX_TRY(sdx_infer_rank(infer, 2, "values", 1));
+    if (sdx_infer_rank_of(infer, 2) == 1)
+        SDX_TRY(sdx_infer_merge_dim(infer, "length of input 'values'", infer->in[2]->dim[0], 2, NULL));
+    if (infer->value[1]) SDX_TRY(read_depth(infer->error, infer->value[1], &depth));
+    if (rank < 0) return SDX_OK;
+    if (rank == SDX_MAX_RANK)
+        return sdx_fail(infer->error, SDX_UNSUPPORTED, "the result has rank %d; at most %d is supported", rank + 1,
+                        SDX_MAX_RANK);
+    SDX_TRY(sdx_infer_axis(infer, "axis", p->axis, rank + 1, &axis));
+    out->rank = rank + 1;
+    for (int d = 0; d <= rank; d++)
+        out->dim[d] = d == axis ? depth : infer->in[0]->dim[d < axis ? d : d - 1];
+    return SDX_OK;
+}
+
+typedef struct one_hot_job {
+    const sdx_tensor *indices;
+    int64_t depth, inner;
+    size_t size;
+    const char *values;
+    char *out;
+} one_hot_job;
+
+/* Entries are (outer, depth) pairs: a row of `inner` elements each. */
+static void one_hot_rows(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const one_hot_job *job = argument;
+    size_t index_size = sdx_dtype_size(job->indices->dtype);
+    for (int64_t row = begin; row < end; row++) {
+        int64_t outer = row / job->depth, level = row % job->depth;
+        char *to = job->out + (size_t)(row * job->inner) * job->size;
+        const char *from = (const char *)job->indices->data + (size_t)(outer * job->inner) * index_size;
+        for (int64_t i = 0; i < job->inner; i++) {
+            int64_t index = 0;
+            sdx_convert(NULL, job->indices->dtype, from + (size_t)i * index_size, SDX_I64, &index, 1);
+            bool on = index == level || (index < 0 && index + job->depth == level);
+            sdx_copy_run(to + (size_t)i * job->size, job->values + (on ? job->size : 0), job->size);
+        }
+    }
+}
+
+static sdx_status one_hot_compute(sdx_compute *compute, const void *params) {
+    const one_hot_params *p = params;
+    const sdx_tensor *indices = compute->in[0], *values = compute->in[2];
+    int rank = indices->rank, axis = (int)(p->axis < 0 ? p->axis + rank + 1 : p->axis);
+    one_hot_job job = {.indices = indices, .size = sdx_dtype_size(values->dtype), .values = values->data};
+    int64_t dims[SDX_MAX_RANK];
+    SDX_TRY(read_depth(compute->error, compute->in[1], &job.depth));
+    for (int d = 0; d <= rank; d++) dims[d] = d == axis ? job.depth : indices->dim[d < axis ? d : d - 1];
+    sdx_tensor *out = sdx_compute_output(compute, 0, rank + 1, dims);
+    if (!out) return compute->error->status;
+    if (out->count == 0) return SDX_OK;
+    job.inner = sdx_product(indices->dim, axis, rank);
+    job.out = out->data;
+    return sdx_for(compute, out->count / job.inner, sdx_grain(job.inner * 8), one_hot_rows, &job);
+}
+
+const sdx_op sdx_op_OneHot = {
+    .domain = "",
+    .name = "OneHot",
+    .versions = (const sdx_op_version[]){
+        {9, "indices:T1 depth:T2 values:T3 -> output:T3", "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3=" SDX_T_ALL,
+         "axis:int=-1"},
+        {11, "indices:T1 depth:T2 values:T3 -> output:T3", "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3=" SDX_T_ALL,
+         "axis:int=-1"},
+        {28, "indices:T1 depth:T2 values:T3 -> output:T3", "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3="
+         SDX_T_ALL_BF, "axis:int=-1"},
+        {0, NULL, NULL, NULL},
+    },
+    .params_size = sizeof(one_hot_params),
+    .bind = one_hot_bind,
+    .infer = one_hot_infer,
+    .compute = one_hot_compute,
+};
