@@ -7,10 +7,10 @@
 #include <string.h>
 #include <math.h>
 
-/* SDX_EACH: no element's result is read by a later one; y may still be x itself. */
+/* SDX_EACH: no element's result is read by a later one; y may still be x itself. (clang decides at run time.) */
 #if defined(__clang__)
-#define SDX_UNROLL _Pragma("clang loop unroll(full)")
-#define SDX_EACH _Pragma("clang loop vectorize(assume_safety)")
+#define SDX_UNROLL
+#define SDX_EACH
 #else
 #define SDX_UNROLL _Pragma("GCC unroll 16")
 #define SDX_EACH _Pragma("GCC ivdep")

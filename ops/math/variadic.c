@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Max, Min, Sum, Mean of any number of inputs, broadcast from opset 8 on. NaN in any input gives NaN. Sums of narrow
+ * floats run in f32 and are rounded once. */
+#include "ops/math/elementwise.h"
+#include "ops/move.h"
+
+typedef struct variadic_params {
+    sdx_binary_id id;
+    bool mean;
+} variadic_params;
+
+static sdx_status variadic_infer(sdx_infer *infer, const void *params) {
+    (void)params;
+    return sdx_infer_broadcast(infer, 0, 0, infer->n_in - 1);
+}
+
+/* Where the running result lies: in y, or in f32 where y could not hold it. */
+static sdx_status accumulator(sdx_compute *compute, const variadic_params *p, const sdx_tensor *y, sdx_tensor *out) {
+    *out = *y;
+    bool narrow = sdx_work_dtype(y->dtype) != y->dtype, sum = p->id == SDX_BINARY_Add;
+    if (!narrow || !sum || (compute->n_in == 2 && !p->mean)) return SDX_OK;
+    out->dtype = SDX_F32;
+    out->data = compute->services->alloc(compute, (size_t)y->count * sizeof(float));
+    return out->data ? SDX_OK : compute->error->status;
+}
+
+static sdx_status divide(sdx_compute *compute, const sdx_tensor *sum, const sdx_tensor *y, sdx_binary_work work) {
+    float single = (float)compute->n_in;
+    double wide = (double)compute->n_in;
+    sdx_tensor n;
+    SDX_TRY(sdx_tensor_make(&n, work.in, 0, NULL, work.in == SDX_F64 ? (void *)&wide : &single, compute->error));
+    return sdx_binary_run(compute, SDX_BINARY_Div, sum, &n, y, work);
+}
+
+static sdx_status variadic_compute(sdx_compute *compute, const void *params) {
+    const variadic_params *p = params;
+    int rank = 0;
+    int64_t dims[SDX_MAX_RANK];
+    SDX_TRY(sdx_broadcast_dims(compute, 0, compute->n_in - 1, &rank, dims));
+    sdx_tensor *y = sdx_compute_output(compute, 0, rank, dims), sum;
+    if (!y) return compute->error->status;
+    if (compute->n_in == 1) return sdx_move_all(compute, compute->in[0], y);
+    SDX_TRY(accumulator(compute, p, y, &sum));
+    const sdx_tensor *left = compute->in[0];
+    for (int k = 1; k < compute->n_in; k++) {
+        const sdx_tensor *to = k == compute->n_in - 1 && !p->mean ? y : &sum;
+        SDX_TRY(sdx_binary_run(compute, p->id, left, compute->in[k], to, sdx_binary_work_of(left, to)));
+        left = to;
+    }
+    return p->mean ? divide(compute, &sum, y, sdx_binary_work_of(&sum, y)) : SDX_OK;
+}
+
+static sdx_status sum_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    for (int k = 0; k < grad->node->n_in; k++) grad->dX[k] = grad->dY[0];
+    return grad->patch->status;
+}
+
+#define VARIADIC(op, output, kernel, is_mean, gradient, ...)                      \
+    static sdx_status op##_bind(sdx_bind *bind, void *params) {                  \
+        *(variadic_params *)params = (variadic_params){SDX_BINARY_##kernel, is_mean}; \
+        return bind->status;                                                     \
+    }                                                                            \
+    const sdx_op sdx_op_##op = {                                                 \
+        .domain = "",                                                            \
+        .name = #op,                                                             \
+        .versions = (const sdx_op_version[]){SDX_V(1, "data_0:T* -> " output ":T", SDX_T_FLOAT, SDX_CONSUMED) \
+                                             SDX_V(6, "data_0:T* -> " output ":T", SDX_T_FLOAT, "") \
+                                             SDX_V(8, "data_0:T* -> " output ":T", SDX_T_FLOAT, "") \
+                                             __VA_ARGS__{0, NULL, NULL, NULL}},   \
+        .params_size = sizeof(variadic_params),                                  \
+        .bind = op##_bind,                                                       \
+        .infer = variadic_infer,                                                 \
+        .compute = variadic_compute,                                             \
+        .grad = gradient,                                                        \
+    };
+VARIADIC(Max, "max", Max, false, NULL,
+         SDX_V(12, "data_0:T* -> max:T", SDX_T_NUMERIC, "") SDX_V(13, "data_0:T* -> max:T", SDX_T_NUMERIC_BF, ""))
+VARIADIC(Min, "min", Min, false, NULL,
+         SDX_V(12, "data_0:T* -> min:T", SDX_T_NUMERIC, "") SDX_V(13, "data_0:T* -> min:T", SDX_T_NUMERIC_BF, ""))
+VARIADIC(Sum, "sum", Add, false, sum_grad, SDX_V(13, "data_0:T* -> sum:T", SDX_T_FLOAT_BF, ""))
+VARIADIC(Mean, "mean", Add, true, NULL, SDX_V(13, "data_0:T* -> mean:T", SDX_T_FLOAT_BF, ""))
