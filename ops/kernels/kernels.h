@@ -23,6 +23,16 @@ typedef struct sdx_gemm_tile {
     double low, high;
 } sdx_gemm_tile;
 
+/* One plane of a depthwise convolution. */
+typedef struct sdx_depthwise {
+    const float *x, *w; /* w: kernel[0] x kernel[1] */
+    float *y;
+    int64_t x_pitch, y_pitch, rows, columns; /* of y */
+    int64_t kernel[2], stride[2], dilation[2];
+    float bias, low, high;
+    bool clamp;
+} sdx_depthwise;
+
 /* One per row: SDX_ROW_f32_from_f16 ... */
 enum {
 #define SDX_KERNEL(levels, result, name, ...) SDX_ROW_##name,

@@ -62,6 +62,11 @@ static inline vi vi_shr(vi a, int n) {
     return (vi)((vu)a >> (unsigned)n);
 }
 
+/* Lanes 0, 2, 4 ... of a followed by b. */
+static inline vf vf_even(vf a, vf b) {
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+}
+
 #define SDX_NARROW(type)                                                                   \
     static inline vf vf_load_##type##_n(const uint16_t *p, int64_t n) {                    \
         vf a = {0};                                                                        \

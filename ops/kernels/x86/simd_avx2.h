@@ -55,6 +55,11 @@ static inline vm vf_nan(vf a) { return _mm256_cmp_ps(a, a, _CMP_UNORD_Q); }
 static inline vf vf_select(vm mask, vf yes, vf no) { return _mm256_blendv_ps(no, yes, mask); }
 static inline vi vi_select(vm mask, vi yes, vi no) { return (vi)_mm256_blendv_ps((vf)no, (vf)yes, mask); }
 
+/* Lanes 0, 2, 4 ... of a followed by b. */
+static inline vf vf_even(vf a, vf b) {
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+}
+
 /* There is no masked 16-bit access: the last lanes go through a small buffer. */
 static inline __m128i load16_n(const uint16_t *p, int64_t n) {
     uint16_t lane[8] = {0};

@@ -54,6 +54,11 @@ static inline vi vi_select(vm mask, vi yes, vi no) {
     return (vi)_mm512_mask_blend_epi32(mask, (__m512i)no, (__m512i)yes);
 }
 
+/* Lanes 0, 2, 4 ... of a followed by b. */
+static inline vf vf_even(vf a, vf b) {
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+
 static inline vf vf_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const void *)p)); }
 static inline vf vf_load_f16_n(const uint16_t *p, int64_t n) {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes16(n), p));

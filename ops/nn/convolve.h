@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The convolution itself, for Conv and for what a pass puts in its place. */
+#ifndef SDX_OPS_NN_CONVOLVE_H
+#define SDX_OPS_NN_CONVOLVE_H
+#include "ops/math/product.h"
+#include "ops/nn/window.h"
+
+typedef struct sdx_convolution {
+    sdx_dtype dtype; /* f16 bf16 f32 f64 */
+    sdx_window window;
+    int64_t batch, channels, maps, group; /* N, C, M */
+    const void *x, *weight;               /* weight: as in the model */
+    const void *packed;                   /* or by sdx_product_pack: `group` matrices A of maps / group lines */
+    const void *bias, *residual;          /* NULL: none; residual has the shape of y */
+    bool clamp;
+    double low, high;
+    void *y;
+} sdx_convolution;
+
+/* True where the depthwise kernel serves: weights stay as they are, there is nothing to pack. */
+bool sdx_convolution_is_depthwise(const sdx_convolution *conv);
+size_t sdx_convolution_scratch(const sdx_convolution *conv, int threads);
+sdx_status sdx_convolution_run(sdx_compute *compute, const sdx_convolution *conv, void *scratch);
+
+/* X against W and B: ranks, channels, group, kernel_shape; the window, and the type of y. `w` and `b` may be types of
+ * constants. Unknown parts leave y unknown; *known says whether `conv` (all but the pointers) is complete. */
+sdx_status sdx_convolution_infer(sdx_error *error, const sdx_window_attrs *attrs, int64_t group, const sdx_type *x,
+                                 const sdx_type *w, const sdx_type *b, sdx_type *y, sdx_convolution *conv, bool *known);
+
+#endif
