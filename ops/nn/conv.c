@@ -109,9 +109,9 @@ static sdx_status conv_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Conv = {
     .domain = "",
     .name = "Conv",
-    .versions = (const sdx_op_version[]){{1, "X:T W:T B:T? -> Y:T", SDX_T_FLOAT, CONV_ATTRIBUTES},
-                                         {11, "X:T W:T B:T? -> Y:T", SDX_T_FLOAT, CONV_ATTRIBUTES},
-                                         {22, "X:T W:T B:T? -> Y:T", SDX_T_FLOAT_BF, CONV_ATTRIBUTES},
+    .versions = (const sdx_op_version[]){{1, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT, CONV_ATTRIBUTES},
+                                         {11, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT, CONV_ATTRIBUTES},
+                                         {22, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT_BF, CONV_ATTRIBUTES},
                                          {0}},
     .params_size = sizeof(conv_params),
     .bind = conv_bind,
