@@ -199,6 +199,14 @@ void sdx_graph_remap_captures(sdx_graph *body, const sdx_id *replaced, int n_rep
     body->index->captures_capacity = 0; /* found again at the next capture */
 }
 
+void sdx_graph_drop_captures(sdx_graph *body, const int32_t *uses) {
+    int kept = 0;
+    for (int k = 0; k < body->n_captures; k++)
+        if (uses[body->captures[k].inner]) body->captures[kept++] = body->captures[k];
+    body->n_captures = kept;
+    body->index->captures_capacity = 0;
+}
+
 /* ---- nodes ---- */
 
 static sdx_id *copy_ids(sdx_graph *graph, int *n, const sdx_id *ids, bool cut, sdx_error *error) {

@@ -140,6 +140,9 @@ void sdx_graph_reserve_name(sdx_graph *graph, const char *name);
 void sdx_node_release(sdx_node *node);
 void sdx_graph_remap_captures(sdx_graph *body, const sdx_id *replaced, int n_replaced);
 
+/* Drops the captures that nothing in the body reads any more. */
+void sdx_graph_drop_captures(sdx_graph *body, const int32_t *uses);
+
 /* Sorts nodes so that producers come first (stable), sets producers; MALFORMED names a node on a cycle. */
 sdx_status sdx_graph_sort(sdx_graph *graph, sdx_error *error);
 /* uses[id]: how many node inputs, captures of bodies and graph outputs read each value. `uses` has n_values entries. */

@@ -223,3 +223,9 @@ sdx_status sdx_infer_graph(sdx_graph *graph, sdx_error *error) {
     sdx_arena_release(&arena);
     return status;
 }
+
+sdx_status sdx_infer_again(sdx_graph *graph, const sdx_node *node, sdx_arena *scratch, sdx_error *error) {
+    int64_t budget = 1000000;
+    scope s = {.graph = graph, .record = true, .threads = 1, .budget = &budget};
+    return infer_and_store(&s, node, scratch, error);
+}

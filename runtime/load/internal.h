@@ -5,6 +5,12 @@
 #include "ops/registry.h"
 #include "runtime/load/load.h"
 
+/* ---- import.c ---- */
+
+struct sdx_proto;
+/* The decoded model into `model`: everything but operators and types of intermediate values. */
+sdx_status sdx_load_import(struct sdx_proto *proto, sdx_model *model, sdx_error *error);
+
 /* ---- resolve.c, bind.c: operators, rows, params ---- */
 
 /* Finds the operator and row of every node, bodies included, under the model's opsets. Everything unknown is listed in
