@@ -26,6 +26,59 @@ static sdx_status need(const void *pointer, const char *name, sdx_error *error) 
 
 /* ---- Models --------------------------------------------------------------------------------------------------- */
 
+static sdx_status model_options(const sdx_model_options *given, sdx_model_options *options, sdx_error *error) {
+    *options = (sdx_model_options){.size = sizeof *options};
+    SDX_TRY(read_options(given, "sdx_model_options", sizeof *options, options, error));
+    if (options->optimise != SDX_OPTIMISE_ALL && options->optimise != SDX_OPTIMISE_PORTABLE &&
+        options->optimise != SDX_OPTIMISE_NONE)
+        return sdx_fail(error, SDX_ARGUMENT, "'optimise' is %d; it must be 0, 1 or 2", (int)options->optimise);
+    if (options->threads < 0)
+        return sdx_fail(error, SDX_ARGUMENT, "'threads' is %d; it must be >= 0", options->threads);
+    return SDX_OK;
+}
+
+/* The folder of `path`: where external data lies when the caller names none. To free. */
+static char *folder_of(const char *path, sdx_error *error) {
+    const char *slash = strrchr(path, '/');
+    size_t size = slash ? slash == path ? 1 : (size_t)(slash - path) : 1;
+    char *folder = malloc(size + 1);
+    if (!folder) return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size + 1), NULL;
+    memcpy(folder, slash ? path : ".", size);
+    folder[size] = '\0';
+    return folder;
+}
+
+sdx_status sdx_model_open(const char *path, const sdx_model_options *given, sdx_error *error, sdx_model **out) {
+    sdx_model_options options;
+    sdx_source source;
+    SDX_TRY(need(out, "out", error));
+    *out = NULL;
+    SDX_TRY(need(path, "path", error));
+    SDX_TRY(model_options(given, &options, error));
+    char *folder = options.base_folder ? NULL : folder_of(path, error);
+    if (folder) options.base_folder = folder;
+    sdx_status status = options.base_folder ? sdx_source_open(path, error, &source) : SDX_OUT_OF_MEMORY;
+    if (status == SDX_OK) {
+        const char *slash = strrchr(path, '/');
+        status = sdx_load_source(&source, slash ? slash + 1 : path, &options, error, out);
+        sdx_source_close(&source);
+    }
+    free(folder);
+    return status;
+}
+
+sdx_status sdx_model_from_memory(const void *bytes, size_t size, const sdx_model_options *given, sdx_error *error,
+                                 sdx_model **out) {
+    sdx_model_options options;
+    sdx_source source;
+    SDX_TRY(need(out, "out", error));
+    *out = NULL;
+    SDX_TRY(need(bytes, "bytes", error));
+    SDX_TRY(model_options(given, &options, error));
+    sdx_source_from_memory(bytes, size, &source);
+    return sdx_load_source(&source, "model", &options, error, out);
+}
+
 size_t sdx_model_input_count(const sdx_model *model) { return model ? model->n_inputs : 0; }
 size_t sdx_model_output_count(const sdx_model *model) { return model ? model->n_outputs : 0; }
 
