@@ -89,7 +89,7 @@ const sdx_case sdx_cases[] = {
        .dims = "C=1..40", .outputs = "- running_mean running_var", .reference = training),
     BN("15_train_shifted", 15, .attributes = "training_mode:int=1 momentum:float=0",
        .inputs = "T[4,C,9]=uniform(999990,1000010) " PARAMS_2, .dims = "C=1..9",
-       .types = "T=f32|f64 T1=f32|f64 T2=f32|f64", .outputs = "Y running_mean running_var", .reference = training, .rtol = 1e-5, .atol = 1e-5),
+       .types = "T=f32", .outputs = "Y running_mean running_var", .reference = training, .rtol = 1e-5, .atol = 1e-5),
     BN("15_variance", 15, .attributes = "training_mode:int=1 momentum:float=0",
        .inputs = "f32[4,1]={1000000.5 999999.5 1000000.5 999999.5} f32[1]={1} f32[1]={0} f32[1]={0} f32[1]={0}",
        .outputs = "- mean var", .expect = "f32[1]={1000000} f32[1]={0.25}"),

@@ -72,7 +72,7 @@ const sdx_case sdx_cases[] = {
     EACH("special", .inputs = "T[64,9]=special", .rtol = 1e-5),
     EACH("scalar", .inputs = "T[]={1}", .fails = SDX_SHAPE, .says = "axis"),
     EACH("axis_out_of_range", .attributes = "axis:int=2", .inputs = "T[2,3]=normal",
-         .fails = SDX_SHAPE, .says = "attribute 'axis' is 2"),
+         .fails = SDX_SHAPE, .says = "'axis' is 2"),
     EACH_OLD("old1", 1, .inputs = "T[N,2,3]=normal", .dims = "N=0..5"),
     EACH_OLD("old1_axis0", 1, .attributes = "axis:int=0", .inputs = "T[2,3,4]=normal"),
     EACH_OLD("old1_axis2", 1, .attributes = "axis:int=2", .inputs = "T[2,3,4,5]=normal"),
