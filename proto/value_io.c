@@ -148,7 +148,7 @@ static bool is_key_type(int32_t dtype) {
            ((class == SDX_CLASS_SIGNED || class == SDX_CLASS_UNSIGNED) && sdx_dtype_bits((sdx_dtype)dtype) >= 8);
 }
 
-/* Integers of any width; machines are little endian, see tensor.c. */
+/* Integers of any width; machines are little endian, see tensor_data.c. */
 static int64_t key_at(const sdx_tensor *keys, size_t i) {
     size_t width = sdx_dtype_size(keys->dtype);
     unsigned spare = (unsigned)(64 - 8 * width);

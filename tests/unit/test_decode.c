@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void put_raw(bytes *b, const void *data, size_t size) { put_blob(b, RAW, data, size); }
@@ -237,23 +238,30 @@ static void large_payloads_move(void **state) {
     float *weights = malloc(COUNT * sizeof *weights);
     assert_non_null(weights);
     for (int i = 0; i < COUNT; i++) weights[i] = (float)i;
-    static const unsigned fields[] = {RAW, FLOATS};
-    for (int k = 0; k < 2; k++) {
+    static const struct {
+        unsigned field;
+        int dtype;
+        int64_t count;
+    } forms[] = {{RAW, SDX_F32, COUNT}, {FLOATS, SDX_F32, COUNT}, {DOUBLES, SDX_F64, COUNT / 2}, {RAW, SDX_I64, COUNT / 2}};
+    for (size_t k = 0; k < sizeof forms / sizeof forms[0]; k++) {
         sdx_memory memory;
         sdx_error error = {0};
         sdx_proto *proto = NULL;
         sdx_value *value = NULL;
         bytes b = {0};
         sdx_memory_init(&memory, 0);
-        put_head(&b, SDX_F32, SHAPE(COUNT)), put_blob(&b, fields[k], weights, COUNT * sizeof *weights);
+        put_head(&b, forms[k].dtype, SHAPE(forms[k].count));
+        put_blob(&b, forms[k].field, weights, COUNT * sizeof *weights);
         assert_int_equal(decode_part(&b, GRAPH_INITIALIZER, NULL, &memory, &error, &proto), SDX_OK);
         Onnx__TensorProto *tensor = sdx_proto_model(proto)->graph->initializer[0];
-        const void *payload = k ? (void *)tensor->float_data : (void *)tensor->raw_data.data;
+        const void *payload = forms[k].field == RAW      ? (void *)tensor->raw_data.data
+                              : forms[k].field == FLOATS ? (void *)tensor->float_data
+                                                         : (void *)tensor->double_data;
         size_t used = sdx_memory_used(&memory);
         assert_int_equal(sdx_proto_take_tensor(proto, tensor, &error, &value), SDX_OK);
         assert_ptr_equal(value->tensor.data, payload);
         assert_in_range(sdx_memory_used(&memory) - used, 0, 1024);
-        assert_false(tensor->has_raw_data || tensor->n_float_data);
+        assert_false(tensor->has_raw_data || tensor->n_float_data || tensor->n_double_data);
         sdx_value *again = NULL;
         assert_int_equal(sdx_proto_take_tensor(proto, tensor, &error, &again), SDX_MALFORMED);
         sdx_proto_free(proto);
@@ -279,6 +287,47 @@ static void memory_limit_holds(void **state) {
     assert_int_equal(sdx_memory_peak(&memory) <= 1 << 19, 1);
     assert_int_equal(sdx_memory_used(&memory), 0);
     free(weights);
+}
+
+/* The same for numbers that are varints in the file. */
+static void large_varints_move(void **state) {
+    (void)state;
+    enum { COUNT = 1000 };
+    static int64_t numbers[COUNT];
+    static const struct {
+        unsigned field;
+        int dtype;
+        int64_t factor;
+    } forms[] = {{INT32S, SDX_I32, -1000003}, {INT64S, SDX_I64, -(1LL << 50)}, {UINT64S, SDX_U64, 1LL << 50}};
+    for (size_t k = 0; k < 3; k++) {
+        int32_t narrow[COUNT];
+        bytes b = {0};
+        for (int i = 0; i < COUNT; i++) narrow[i] = (int32_t)(numbers[i] = i * forms[k].factor);
+        put_head(&b, forms[k].dtype, SHAPE(COUNT)), put_varints(&b, forms[k].field, COUNT, numbers);
+        if (k == 0) expect_bytes(&b, narrow, sizeof narrow, "int32_data");
+        else expect_bytes(&b, numbers, sizeof numbers, "64-bit numbers");
+    }
+}
+
+/* A file is refused by its size before it is read. */
+static void refuses_huge_files(void **state) {
+    (void)state;
+    char path[] = "/tmp/sardonyx-decode-XXXXXX";
+    sdx_memory memory;
+    sdx_error error = {0};
+    sdx_source source;
+    sdx_proto *proto = NULL;
+    int fd = mkstemp(path);
+    sdx_memory_init(&memory, 0);
+    assert_true(fd >= 0);
+    if (ftruncate(fd, 1LL << 31)) skip();
+    close(fd);
+    assert_int_equal(sdx_source_open(path, &error, &source), SDX_OK);
+    unlink(path);
+    assert_int_equal(sdx_proto_decode(&source, NULL, &memory, &error, &proto), SDX_MALFORMED);
+    assert_non_null(strstr(error.message, "2147483648 bytes; protobuf allows 2147483647"));
+    assert_in_range(sdx_memory_peak(&memory), 0, 8192);
+    sdx_source_close(&source);
 }
 
 /* values f32[n], indices i64[dims of `index_dims`], dense `dims` */
@@ -339,6 +388,14 @@ static void sparse_tensors(void **state) {
     expect_sparse(&b, SDX_UNSUPPORTED, "dense rank is 0");
     put_int(&b, 3, 2);
     expect_sparse(&b, SDX_MALFORMED, "the values are missing");
+    for (int64_t n = 0; n < 2; n++) { /* only without values may the indices be missing */
+        bytes values = {0};
+        put_head(&values, SDX_F32, SHAPE(n));
+        if (n) put_blob(&values, RAW, "abcd", 4);
+        put_message(&b, 1, &values);
+        put_int(&b, 3, 2), put_int(&b, 3, 3);
+        expect_sparse(&b, n ? SDX_MALFORMED : SDX_OK, n ? "sparse tensor 'W': the indices of its values are missing" : "");
+    }
 }
 
 /* A model with a bit of everything: nodes, attributes, a body, types, functions, tensors in four forms. */
@@ -462,6 +519,7 @@ int main(void) {
         cmocka_unit_test(strings),                 cmocka_unit_test(empty_tensors),
         cmocka_unit_test(broken_heads),            cmocka_unit_test(fields_and_sizes),
         cmocka_unit_test(large_payloads_move),     cmocka_unit_test(memory_limit_holds),
+        cmocka_unit_test(large_varints_move),      cmocka_unit_test(refuses_huge_files),
         cmocka_unit_test(sparse_tensors),          cmocka_unit_test(every_prefix),
         cmocka_unit_test(every_bit),               cmocka_unit_test(every_allocation),
         cmocka_unit_test(not_protobuf),

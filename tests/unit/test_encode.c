@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -158,6 +159,23 @@ static void refuses_two_gigabytes(void **state) {
     assert_non_null(strstr(error.message, "protobuf allows 2147483647"));
 }
 
+static void leaves_no_file_behind(void **state) {
+    (void)state;
+    static uint8_t some[16];
+    sdx_memory memory;
+    sdx_error error = {0};
+    sdx_value *value = NULL;
+    sdx_memory_init(&memory, 0);
+    unlink(path);
+    assert_int_equal(sdx_value_borrow(SDX_U8, 1, (int64_t[]){INT_MAX}, some, &error, &value), SDX_OK);
+    assert_int_equal(sdx_proto_write_value(path, NULL, value, &memory, &error), SDX_UNSUPPORTED);
+    assert_int_not_equal(access(path, F_OK), 0);
+    assert_int_equal(rmdir(folder), 0); /* nor a temporary one */
+    assert_int_equal(mkdir(folder, 0700), 0);
+    sdx_value_release(value);
+    assert_int_equal(sdx_memory_used(&memory), 0);
+}
+
 /* ---- values */
 
 static void expect_equal(const sdx_value *a, const sdx_value *b) {
@@ -276,6 +294,7 @@ static void sequences_and_optionals(void **state) {
     expect_round_trip(maybe(NULL));
     expect_round_trip(maybe(sample(SDX_I4, DIMS1(3))));
     expect_round_trip(maybe(list(sample(SDX_BF16, DIMS1(3)), NULL)));
+    expect_round_trip(maybe(maybe(sample(SDX_F16, DIMS1(2)))));
     expect_round_trip(list(maybe(sample(SDX_F16, DIMS1(2))), NULL));
 }
 
@@ -385,6 +404,23 @@ static void refuses_broken_data_files(void **state) {
     assert_int_equal(sdx_proto_read_value(path, (sdx_kind)9, &memory, NULL, &value), SDX_ARGUMENT);
 }
 
+/* Keys are int64 in the file. */
+static void refuses_large_keys(void **state) {
+    (void)state;
+    sdx_memory memory;
+    sdx_error error = {0};
+    sdx_memory_init(&memory, 0);
+    for (uint64_t top_bit = 0; top_bit < 2; top_bit++) {
+        sdx_value *keys = sample(SDX_U64, 1, (int64_t[]){1}), *pairs;
+        *(uint64_t *)keys->tensor.data = 5 | top_bit << 63;
+        pairs = map(keys, sample(SDX_F32, 1, (int64_t[]){1}));
+        sdx_status status = sdx_proto_write_value(path, "m", pairs, &memory, &error);
+        assert_int_equal(status, top_bit ? SDX_UNSUPPORTED : SDX_OK);
+        sdx_value_release(pairs);
+    }
+    assert_non_null(strstr(error.message, "key 9223372036854775813 of a map"));
+}
+
 /* The name goes where a reader looks for it, and large data is borrowed. */
 static void put_tensor_borrows(void **state) {
     (void)state;
@@ -412,7 +448,8 @@ int main(void) {
         cmocka_unit_test(failed_writes_report),    cmocka_unit_test(refuses_two_gigabytes),
         cmocka_unit_test(tensors_of_every_dtype),  cmocka_unit_test(sequences_and_optionals),
         cmocka_unit_test(maps_and_sparse_tensors), cmocka_unit_test(refuses_broken_data_files),
-        cmocka_unit_test(put_tensor_borrows),
+        cmocka_unit_test(put_tensor_borrows),      cmocka_unit_test(leaves_no_file_behind),
+        cmocka_unit_test(refuses_large_keys),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
