@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The command line tool: one row for each command. */
+#include "tools/cli.h"
+#include <string.h>
+
+static const cli_command commands[] = {
+    {"info", "MODEL [--json] [--after=STAGE] | --ops | --kernels | --version",
+     "Shows what a model takes, gives and is made of; or what this build can do.", cmd_info},
+    {"run", "MODEL [-i NAME=FILE]... [--shape NAME=1x3x224x224]... [-o FILE.npz|DIR] [--expect FILE.npz]",
+     "Runs a model once. Inputs are .npy, .npz or .pb files; one that is not given is made up from the seed.", cmd_run},
+    {"test", "DIR... [--json FILE] [--jobs N] [--exceptions FILE] [--strict]",
+     "Runs every folder with model.onnx and test_data_set_* below DIR by the rules of ONNX's own suite.", cmd_test},
+    {"bench", "MODEL [-i NAME=FILE]... [--shape NAME=...]... [--runs N] [--warmup N] [--json]",
+     "Measures loading, the first run, the runs after it, and memory.", cmd_bench},
+};
+enum { COMMANDS = sizeof commands / sizeof commands[0] };
+
+static int print_help(void) {
+    puts("usage: sardonyx COMMAND ...\n\nCommands:");
+    for (int i = 0; i < COMMANDS; i++) printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+    puts("\nOptions of every command: 'sardonyx COMMAND --help'. 'sardonyx --version' prints the version.\n\n"
+         "Exit status: 0 done, 1 a comparison or check failed, 2 wrong usage, 3 the model or data was refused,\n"
+         "4 a limit, a deadline or an interrupt.");
+    return CLI_DONE;
+}
+
+int main(int argc, char **argv) {
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) return print_help();
+    if (strcmp(name, "--version") == 0) return puts(sdx_version()) < 0 ? CLI_REFUSED : CLI_DONE;
+    for (int i = 0; i < COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0) return commands[i].run(&commands[i], argc - 1, argv + 1);
+    return argc > 1 ? cli_usage(NULL, "there is no command '%s'", name) : cli_usage(NULL, "a command is wanted");
+}
