@@ -3,6 +3,7 @@
 #include "proto/proto.h"
 #include "runtime/load/internal.h"
 #include "runtime/pass/pass.h"
+#include "runtime/train/autodiff.h"
 #include <string.h>
 
 static sdx_status in_stage(const sdx_model *model, const char *stage, sdx_status status, sdx_error *error) {
@@ -39,6 +40,7 @@ static sdx_status finish(sdx_model *model, const sdx_model_options *options, sdx
     if (!declared) return SDX_OUT_OF_MEMORY;
     SDX_TRY(in_stage(model, "checking", check_graph(model, error), error));
     SDX_TRY(in_stage(model, "shape inference of", sdx_infer_graph(model->graph, error), error));
+    SDX_TRY(in_stage(model, "differentiation in", sdx_autodiff_expand(model->graph, error), error));
     SDX_TRY(in_stage(model, "optimising", sdx_pass_run_all(model, options->optimise, options->threads, error), error));
     model->optimise = options->optimise;
     return sdx_load_describe(model, declared, error);
