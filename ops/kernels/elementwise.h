@@ -40,4 +40,21 @@ typedef void (*sdx_binary_fn)(const void *a, int64_t a_step, const void *b, int6
 typedef void (*sdx_select_fn)(const uint8_t *c, int64_t c_step, const void *a, int64_t a_step, const void *b,
                               int64_t b_step, void *y, int64_t n);
 
+/* Reductions of f32, f64 (into double), i64 (into int64_t, wrapping) and u64 (into uint64_t). acc holds what was reduced
+ * before, at first the identity. SumExp, of floats alone: e^(x - shift). */
+typedef enum sdx_reducer_id {
+    SDX_REDUCER_SUM,
+    SDX_REDUCER_SUM_ABS,
+    SDX_REDUCER_SUM_SQUARE,
+    SDX_REDUCER_PROD,
+    SDX_REDUCER_MAX,
+    SDX_REDUCER_MIN,
+    SDX_REDUCER_SUM_EXP,
+    SDX_REDUCER_COUNT
+} sdx_reducer_id;
+typedef struct sdx_reducer {
+    void (*row)(const void *x, int64_t n, void *acc, const double *shift);     /* *acc takes x[0 .. n) in */
+    void (*columns)(const void *x, int64_t n, void *acc, const double *shift); /* acc[i] takes x[i] in */
+} sdx_reducer;
+
 #endif
