@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * CumSum, CumProd: running sums and products along an axis; exclusive leaves the element itself out, reverse runs from
+ * the end. Floats run in f64 and are rounded at each element, integers wrap. */
+#include "ops/kernels/kernels.h"
+#include "ops/loop.h"
+#include "ops/move.h"
+
+enum { PIECE = 256 };
+
+typedef struct cumulate_params {
+    bool product, exclusive, reverse;
+} cumulate_params;
+
+static sdx_status cumulate_bind(sdx_bind *bind, cumulate_params *p, bool product) {
+    p->product = product;
+    p->exclusive = sdx_bind_int(bind, "exclusive") != 0;
+    p->reverse = sdx_bind_int(bind, "reverse") != 0;
+    return bind->status;
+}
+
+static sdx_status cumulate_infer(sdx_infer *infer, const void *params) {
+    (void)params;
+    int64_t axis = 0;
+    int n = 0, found = 0, rank = sdx_infer_rank_of(infer, 0);
+    sdx_infer_same(infer, 0, 0);
+    SDX_TRY(sdx_infer_i64s(infer, 1, "axis", &axis, 1, &n));
+    return n == 1 && rank >= 0 ? sdx_infer_axis(infer, "axis", axis, rank, &found) : SDX_OK;
+}
+
+typedef struct cumulate_task {
+    const cumulate_params *params;
+    const sdx_tensor *x, *y;
+    const sdx_kernels *kernels;
+    sdx_axis_view view;
+    sdx_dtype work; /* F64 or I64 (for u64 too: the arithmetic is the same) */
+} cumulate_task;
+
+/* sum[i] takes x[i] in; y[i] is the sum after, or before. */
+static void step_f64(const cumulate_params *p, const double *x, double *sum, double *y, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        double after = p->product ? sum[i] * x[i] : sum[i] + x[i];
+        y[i] = p->exclusive ? sum[i] : after;
+        sum[i] = after;
+    }
+}
+
+static void step_i64(const cumulate_params *p, const uint64_t *x, uint64_t *sum, uint64_t *y, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t after = p->product ? sum[i] * x[i] : sum[i] + x[i];
+        y[i] = p->exclusive ? sum[i] : after;
+        sum[i] = after;
+    }
+}
+
+typedef union cells {
+    double f[PIECE];
+    uint64_t i[PIECE];
+} cells;
+
+static void start(const cumulate_task *task, cells *sum, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
+        if (task->work == SDX_F64) sum->f[i] = task->params->product;
+        else sum->i[i] = task->params->product;
+    }
+}
+
+static void step(const cumulate_task *task, const cells *x, cells *sum, cells *y, int64_t n) {
+    if (task->work == SDX_F64) step_f64(task->params, x->f, sum->f, y->f, n);
+    else step_i64(task->params, x->i, sum->i, y->i, n);
+}
+
+static void read_cells(const cumulate_task *task, int64_t at, int64_t n, cells *x) {
+    const char *from = (const char *)task->x->data + at * (int64_t)sdx_dtype_size(task->x->dtype);
+    sdx_convert(task->kernels, task->x->dtype == SDX_U64 ? SDX_I64 : task->x->dtype, from, task->work, x, n);
+}
+
+static void write_cells(const cumulate_task *task, int64_t at, int64_t n, const cells *y) {
+    char *to = (char *)task->y->data + at * (int64_t)sdx_dtype_size(task->y->dtype);
+    sdx_convert(task->kernels, task->work, y, task->y->dtype == SDX_U64 ? SDX_I64 : task->y->dtype, to, n);
+}
+
+/* One line of neighbours, converted a piece at a time. */
+static void cumulate_line(const cumulate_task *task, int64_t base) {
+    cells x, y, sum, one, result;
+    int64_t length = task->view.n;
+    start(task, &sum, 1);
+    for (int64_t done = 0, n; done < length; done += n) {
+        n = length - done < PIECE ? length - done : PIECE;
+        int64_t first = task->params->reverse ? length - done - n : done;
+        read_cells(task, base + first, n, &x);
+        for (int64_t j = 0; j < n; j++) {
+            int64_t k = task->params->reverse ? n - 1 - j : j;
+            one.i[0] = x.i[k];
+            step(task, &one, &sum, &result, 1);
+            y.i[k] = result.i[0];
+        }
+        write_cells(task, base + first, n, &y);
+    }
+}
+
+/* n neighbouring lines, from element `base` on. */
+static void cumulate_columns(const cumulate_task *task, int64_t base, int64_t n) {
+    cells x, y, sum;
+    start(task, &sum, n);
+    for (int64_t j = 0; j < task->view.n; j++) {
+        int64_t k = task->params->reverse ? task->view.n - 1 - j : j;
+        read_cells(task, base + k * task->view.inner, n, &x);
+        step(task, &x, &sum, &y, n);
+        write_cells(task, base + k * task->view.inner, n, &y);
+    }
+}
+
+static void cumulate_chunk(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const cumulate_task *task = argument;
+    int64_t inner = task->view.inner;
+    for (int64_t first = begin, n; first < end; first += n) {
+        n = inner - first % inner;
+        n = n > PIECE ? PIECE : n;
+        n = n > end - first ? end - first : n;
+        if (inner == 1) cumulate_line(task, first * task->view.n);
+        else cumulate_columns(task, first / inner * task->view.n * inner + first % inner, n);
+    }
+}
+
+static sdx_status cumulate_compute(sdx_compute *compute, const void *params) {
+    const sdx_tensor *x = compute->in[0];
+    int64_t axis[1] = {0};
+    int n = 0;
+    SDX_TRY(sdx_read_i64s(compute->error, "axis", compute->in[1], axis, 1, &n));
+    if (n != 1) return sdx_fail(compute->error, SDX_SHAPE, "input 'axis' is empty; it must be one axis");
+    SDX_TRY(sdx_check_axes(compute->error, "axis", axis, 1, x->rank));
+    sdx_tensor *y = sdx_compute_output(compute, 0, x->rank, x->dim);
+    if (!y) return compute->error->status;
+    cumulate_task task = {.params = params, .x = x, .y = y, .kernels = compute->kernels};
+    task.view = sdx_view_axis(x->rank, x->dim, (int)axis[0]);
+    task.work = sdx_dtype_class(x->dtype) == SDX_CLASS_FLOAT ? SDX_F64 : SDX_I64;
+    if (x->count == 0) return SDX_OK;
+    return sdx_for(compute, task.view.outer * task.view.inner, sdx_grain(2 * task.view.n), cumulate_chunk, &task);
+}
+
+#define WIDE "|i32|i64|u32|u64"
+#define XY "x:T axis:T2 -> y:T"
+#define AXES " T2=i32|i64"
+#define FLAGS "exclusive:int=0 reverse:int=0"
+
+static sdx_status cum_sum_bind(sdx_bind *bind, void *params) { return cumulate_bind(bind, params, false); }
+static sdx_status cum_prod_bind(sdx_bind *bind, void *params) { return cumulate_bind(bind, params, true); }
+
+const sdx_op sdx_op_CumSum = {
+    .domain = "",
+    .name = "CumSum",
+    .versions = (const sdx_op_version[]){{11, XY, "T=f32|f64" WIDE AXES, FLAGS},
+                                         {14, XY, "T=" SDX_T_FLOAT_BF WIDE AXES, FLAGS},
+                                         {0, NULL, NULL, NULL}},
+    .params_size = sizeof(cumulate_params),
+    .bind = cum_sum_bind,
+    .infer = cumulate_infer,
+    .compute = cumulate_compute,
+};
+
+const sdx_op sdx_op_CumProd = {
+    .domain = "",
+    .name = "CumProd",
+    .versions = (const sdx_op_version[]){{26, XY, "T=" SDX_T_FLOAT_BF WIDE AXES, FLAGS}, {0, NULL, NULL, NULL}},
+    .params_size = sizeof(cumulate_params),
+    .bind = cum_prod_bind,
+    .infer = cumulate_infer,
+    .compute = cumulate_compute,
+};
