@@ -79,6 +79,12 @@ sdx_status sdx_model_from_memory(const void *bytes, size_t size, const sdx_model
     return sdx_load_source(&source, "model", &options, error, out);
 }
 
+sdx_status sdx_model_save(const sdx_model *model, const char *path, const char *external_data, sdx_error *error) {
+    SDX_TRY(need(model, "model", error));
+    SDX_TRY(need(path, "path", error));
+    return sdx_load_save(model, path, external_data, error);
+}
+
 size_t sdx_model_input_count(const sdx_model *model) { return model ? model->n_inputs : 0; }
 size_t sdx_model_output_count(const sdx_model *model) { return model ? model->n_outputs : 0; }
 

@@ -30,6 +30,8 @@ sdx_status sdx_infer_again(sdx_graph *graph, const sdx_node *node, sdx_arena *sc
 /* The model as a ModelProto tree in `arena`, for the encoder. */
 struct Onnx__ModelProto;
 sdx_status sdx_export_model(const sdx_model *model, sdx_arena *arena, sdx_error *error, struct Onnx__ModelProto **out);
+/* What sdx_model_save promises. */
+sdx_status sdx_load_save(const sdx_model *model, const char *path, const char *external_data, sdx_error *error);
 /* Export, encode, write crash-safely. external_data as for sdx_model_save: a file name, or NULL. */
 sdx_status sdx_save_model(const sdx_model *model, const char *path, const char *external_data, sdx_error *error);
 
