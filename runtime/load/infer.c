@@ -229,3 +229,24 @@ sdx_status sdx_infer_again(sdx_graph *graph, const sdx_node *node, sdx_arena *sc
     scope s = {.graph = graph, .record = true, .threads = 1, .budget = &budget};
     return infer_and_store(&s, node, scratch, error);
 }
+
+static sdx_status settle(sdx_graph *graph, sdx_arena *scratch, sdx_error *error) {
+    for (int k = 0; k < graph->n_nodes; k++) {
+        sdx_node *node = graph->nodes[k];
+        if (!node->op) {
+            SDX_TRY(sdx_bind_node(graph, node, error));
+            SDX_TRY(sdx_infer_again(graph, node, scratch, error));
+            sdx_arena_reset(scratch);
+        }
+        for (int b = 0; b < node->n_bodies; b++) SDX_TRY(settle(node->bodies[b], scratch, error));
+    }
+    return SDX_OK;
+}
+
+sdx_status sdx_settle_graph(sdx_graph *graph, sdx_error *error) {
+    sdx_arena scratch;
+    sdx_arena_init(&scratch, graph->arena->memory);
+    sdx_status status = settle(graph, &scratch, error);
+    sdx_arena_release(&scratch);
+    return status;
+}

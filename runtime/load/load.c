@@ -41,6 +41,7 @@ static sdx_status finish(sdx_model *model, const sdx_model_options *options, sdx
     SDX_TRY(in_stage(model, "checking", check_graph(model, error), error));
     SDX_TRY(in_stage(model, "shape inference of", sdx_infer_graph(model->graph, error), error));
     SDX_TRY(in_stage(model, "differentiation in", sdx_autodiff_expand(model->graph, error), error));
+    SDX_TRY(in_stage(model, "differentiation in", sdx_settle_graph(model->graph, error), error));
     SDX_TRY(in_stage(model, "optimising", sdx_pass_run_all(model, options->optimise, options->threads, error), error));
     model->optimise = options->optimise;
     return sdx_load_describe(model, declared, error);

@@ -27,6 +27,9 @@ sdx_status sdx_infer_graph(sdx_graph *graph, sdx_error *error);
 /* One node of the main graph again, because more is known of its inputs; writes the types of its outputs. */
 sdx_status sdx_infer_again(sdx_graph *graph, const sdx_node *node, sdx_arena *scratch, sdx_error *error);
 
+/* Binds what a patch emitted, bodies included, and finds the types of its outputs. */
+sdx_status sdx_settle_graph(sdx_graph *graph, sdx_error *error);
+
 /* The model as a ModelProto tree in `arena`, for the encoder. */
 struct Onnx__ModelProto;
 sdx_status sdx_export_model(const sdx_model *model, sdx_arena *arena, sdx_error *error, struct Onnx__ModelProto **out);

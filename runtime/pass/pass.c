@@ -16,26 +16,9 @@ static const pass passes[] = {
     {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
 };
 
-/* Binds what a pass emitted and finds its types. */
-static sdx_status settle(sdx_graph *graph, sdx_arena *scratch, sdx_error *error) {
-    for (int k = 0; k < graph->n_nodes; k++) {
-        sdx_node *node = graph->nodes[k];
-        if (!node->op) {
-            SDX_TRY(sdx_bind_node(graph, node, error));
-            SDX_TRY(sdx_infer_again(graph, node, scratch, error));
-            sdx_arena_reset(scratch);
-        }
-        for (int b = 0; b < node->n_bodies; b++) SDX_TRY(settle(node->bodies[b], scratch, error));
-    }
-    return SDX_OK;
-}
-
 static sdx_status run_pass(const pass *p, sdx_model *model, sdx_error *error) {
-    sdx_arena scratch;
-    sdx_arena_init(&scratch, model->memory);
     sdx_status status = p->run(model, error);
-    if (status == SDX_OK) status = settle(model->graph, &scratch, error);
-    sdx_arena_release(&scratch);
+    if (status == SDX_OK) status = sdx_settle_graph(model->graph, error);
 #ifndef __OPTIMIZE__
     if (status == SDX_OK) status = sdx_graph_check(model->graph, error);
 #endif
