@@ -360,8 +360,9 @@ static void run_block(const product_job *job, block *b, char *local) {
     room += p->narrow ? (size_t)p->block_m * element : 0;
     b->column_bias = bias_of(job, product->column_bias, b->n, b->columns, room);
     room += p->narrow ? (size_t)p->block_n * element : 0;
-    b->c = p->narrow ? room : (char *)product->c + (size_t)corner * element;
-    b->ldc = p->narrow ? p->block_n : p->n;
+    const bool round = p->narrow && !product->wide;
+    b->c = round ? room : (char *)product->c + (size_t)corner * element;
+    b->ldc = round ? p->block_n : p->n;
     if (product->residual && !p->narrow) b->residual = (const char *)product->residual + (size_t)corner * element;
     for (int64_t q = 0; q < p->blocks_k; q++) {
         int64_t k = q * p->depth, depth = least(p->depth, p->k - k);
@@ -370,7 +371,7 @@ static void run_block(const product_job *job, block *b, char *local) {
         run_tiles(job, b, pa, pb, depth, q == 0, q + 1 == p->blocks_k);
     }
     if (product->d || product->alpha != 1) affine(job, b);
-    if (p->narrow) round_block(job, b);
+    if (round) round_block(job, b);
 }
 
 static void run_blocks(void *argument, int64_t begin, int64_t end, int worker) {

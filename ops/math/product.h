@@ -30,6 +30,7 @@ typedef struct sdx_product {
     int64_t batch_dim[SDX_MAX_RANK];
     sdx_factor a, b;
     void *c;
+    bool wide;                   /* 16-bit floats: c is f32, not rounded; without residual */
     const void *row_bias;        /* one of the dtype per row; row_bias_step elements further for the next batch */
     int64_t row_bias_step, row_bias_period; /* batch b reads at (b % period) * step; period 0: b * step */
     const void *column_bias;     /* one per column */

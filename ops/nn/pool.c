@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A row of outputs (the last dimension) takes one place of the window after another, so inner loops run over
+ * neighbouring outputs and padding is cut off by ranges. 16-bit floats are widened plane by plane and rounded once. In
+ * a maximum NaN wins; of equal elements the first one gives the index. */
+#include "ops/nn/pool.h"
+#include "runtime/base/half.h"
+#include <math.h>
+#include <string.h>
+
+enum { INNER = 32 }; /* kernel lengths whose ranges are kept */
+
+typedef struct pool_job {
+    const sdx_pooling *pooling;
+    const sdx_kernels *kernels;
+    int64_t in_plane, out_plane, rows, row, outer_taps; /* outputs of a row; kernel places without the last dimension */
+    int64_t first[INNER], last[INNER];                  /* of outputs inside, per place of the last dimension */
+    int64_t step[SDX_MAX_SPATIAL];                      /* row-major steps of x */
+    int64_t column_step[SDX_MAX_SPATIAL];               /* of a column-major index */
+    double count; /* places of every window; 0: they differ */
+    char *scratch;
+    size_t wide_x, wide_y;                              /* bytes of a worker's f32 planes */
+} pool_job;
+
+static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16; }
+
+static bool set_up(const sdx_pooling *pooling, pool_job *job) {
+    const sdx_window *w = &pooling->window;
+    const int inner = w->rank - 1;
+    *job = (pool_job){.pooling = pooling};
+    job->in_plane = sdx_window_product(w->in, w->rank);
+    job->out_plane = sdx_window_product(w->out, w->rank);
+    job->row = w->out[inner];
+    job->rows = sdx_window_product(w->out, inner);
+    job->outer_taps = sdx_window_product(w->kernel, inner);
+    int64_t step = 1, column = 1;
+    for (int d = inner; d >= 0; d--) job->step[d] = step, step *= w->in[d];
+    for (int d = 0; d <= inner; d++) job->column_step[d] = column, column *= w->in[d];
+    job->count = (double)sdx_window_product(w->kernel, w->rank);
+    for (int d = 0; d <= inner; d++) {
+        const int64_t needs = (w->out[d] - 1) * w->stride[d] + sdx_window_extent(w, d);
+        const bool cut = !pooling->count_pad && (w->begin[d] > 0 || needs > w->in[d]);
+        if (cut || needs > w->in[d] + w->begin[d] + w->end[d]) job->count = 0;
+    }
+    for (int64_t k = 0; k < w->kernel[inner] && k < INNER; k++)
+        sdx_window_inside(w, inner, k, &job->first[k], &job->last[k]);
+    if (!is_narrow(pooling->dtype)) return true;
+    size_t x = 0, y = 0;
+    if (!sdx_size_mul((size_t)job->in_plane, sizeof(float), &x) || !sdx_size_mul((size_t)job->out_plane, sizeof(float), &y))
+        return false;
+    job->wide_x = x / SDX_ALIGNMENT * SDX_ALIGNMENT + SDX_ALIGNMENT;
+    job->wide_y = y / SDX_ALIGNMENT * SDX_ALIGNMENT + SDX_ALIGNMENT;
+    return true;
+}
+
+size_t sdx_pooling_scratch(const sdx_pooling *pooling, int threads) {
+    pool_job job;
+    size_t bytes = 0;
+    if (!set_up(pooling, &job) || !sdx_size_mul(job.wide_x + job.wide_y, (size_t)threads, &bytes)) return SIZE_MAX;
+    return bytes;
+}
+
+/* Where the places of one row of outputs lie, without the last dimension. */
+typedef struct place {
+    int64_t offset, column; /* in x; in a column-major index */
+    bool inside, padded;    /* in x; in x with its padding */
+} place;
+
+static place place_of(const pool_job *job, int64_t row, int64_t tap) {
+    const sdx_window *w = &job->pooling->window;
+    place p = {.inside = true, .padded = true};
+    for (int d = w->rank - 2; d >= 0; d--) {
+        int64_t at = row % w->out[d] * w->stride[d] - w->begin[d] + tap % w->kernel[d] * w->dilation[d];
+        row /= w->out[d], tap /= w->kernel[d];
+        p.inside = p.inside && at >= 0 && at < w->in[d];
+        p.padded = p.padded && at < w->in[d] + w->end[d];
+        p.offset += at * job->step[d];
+        p.column += at * job->column_step[d];
+    }
+    return p;
+}
+
+static void range_of(const pool_job *job, int64_t k, int64_t *first, int64_t *last) {
+    const sdx_window *w = &job->pooling->window;
+    if (k < INNER) *first = job->first[k], *last = job->last[k];
+    else sdx_window_inside(w, w->rank - 1, k, first, last);
+}
+
+/* f32 rows use the kernel table; the rest these loops. */
+#define EACH_PLACE(BODY)                                                                  \
+    for (int64_t tap = 0; tap < job->outer_taps; tap++) {                                 \
+        const place at = place_of(job, row, tap);                                         \
+        for (int64_t k = 0; at.inside && k < w->kernel[inner]; k++) {                     \
+            int64_t first = 0, last = 0;                                                  \
+            range_of(job, k, &first, &last);                                              \
+            const int64_t base = at.offset + k * w->dilation[inner] - w->begin[inner];    \
+            BODY                                                                          \
+        }                                                                                 \
+    }
+
+#define ROWS(T, LOWEST, IS_NAN, MAX_BODY)                                                      \
+    static void max_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                     \
+        const sdx_window *w = &job->pooling->window;                                                                  \
+        const int inner = w->rank - 1;                                                                                \
+        const int64_t step = w->stride[inner];                                                                        \
+        for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST;                                                         \
+        EACH_PLACE(MAX_BODY)                                                                                          \
+    }                                                                                                                 \
+    static void index_row_##T(const pool_job *job, int64_t row, const T *x, T *y, int64_t *index, int64_t start) {    \
+        const sdx_window *w = &job->pooling->window;                                                                  \
+        const int inner = w->rank - 1;                                                                                \
+        const int64_t step = w->stride[inner];                                                                        \
+        const bool column_major = job->pooling->column_major;                                                         \
+        for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST, index[o] = -1;                                          \
+        EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                           \
+            const T v = x[base + o * step];                                                                           \
+            if (index[o] >= 0 && !(v > y[o] || (IS_NAN(v) && !IS_NAN(y[o])))) continue;                               \
+            const int64_t last_place = k * w->dilation[inner] - w->begin[inner] + o * step;                           \
+            y[o] = v;                                                                                                 \
+            index[o] = start + (column_major ? at.column + last_place * job->column_step[inner] : base + o * step);   \
+        })                                                                                                            \
+    }
+#define NEVER_NAN(v) false
+#define LOOP_MAX for (int64_t o = first; o < last; o++) if (x[base + o * step] > y[o]) y[o] = x[base + o * step];
+#define LOOP_MAX_NAN                                                                     \
+    for (int64_t o = first; o < last; o++) {                                             \
+        const double v = x[base + o * step];                                             \
+        if (v > y[o] || isnan(v)) y[o] = v;                                              \
+    }
+#define TABLE_MAX \
+    if (first < last) job->kernels->pool_max_f32(x + base + first * step, step, last - first, y + first);
+ROWS(float, -INFINITY, isnan, TABLE_MAX)
+ROWS(double, -(double)INFINITY, isnan, LOOP_MAX_NAN)
+ROWS(int8_t, INT8_MIN, NEVER_NAN, LOOP_MAX)
+ROWS(uint8_t, 0, NEVER_NAN, LOOP_MAX)
+
+/* How many places of the window count for output o of the row. */
+static double count_of(const pool_job *job, int64_t row, int64_t o) {
+    const sdx_window *w = &job->pooling->window;
+    const bool pad = job->pooling->count_pad;
+    double count = 1;
+    for (int d = w->rank - 1; d >= 0; d--) {
+        int64_t out = d == w->rank - 1 ? o : row % w->out[d], places = 0;
+        if (d < w->rank - 1) row /= w->out[d];
+        for (int64_t k = 0; k < w->kernel[d]; k++) {
+            int64_t at = out * w->stride[d] - w->begin[d] + k * w->dilation[d];
+            places += pad ? at < w->in[d] + w->end[d] : at >= 0 && at < w->in[d];
+        }
+        count *= (double)places;
+    }
+    return count;
+}
+
+#define SUM_ROW(T, ADD)                                                                                  \
+    static void sum_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                        \
+        const sdx_window *w = &job->pooling->window;                                                     \
+        const int inner = w->rank - 1;                                                                   \
+        const int64_t step = w->stride[inner];                                                           \
+        for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                 \
+        EACH_PLACE(ADD)                                                                                  \
+        for (int64_t o = 0; o < job->row; o++) y[o] = (T)((double)y[o] / (job->count > 0 ? job->count : count_of(job, row, o))); \
+    }                                                                                                    \
+    static void power_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                      \
+        const sdx_window *w = &job->pooling->window;                                                     \
+        const int inner = w->rank - 1;                                                                   \
+        const int64_t step = w->stride[inner];                                                           \
+        const double p = job->pooling->p;                                                                \
+        for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                 \
+        EACH_PLACE(for (int64_t o = first; o < last; o++) {                                              \
+            y[o] = (T)((double)y[o] + power(fabs((double)x[base + o * step]), p));                       \
+        })                                                                                               \
+        for (int64_t o = 0; o < job->row; o++) y[o] = (T)root((double)y[o], p);                          \
+    }
+#define LOOP_ADD for (int64_t o = first; o < last; o++) y[o] += x[base + o * step];
+#define TABLE_ADD \
+    if (first < last) job->kernels->pool_add_f32(x + base + first * step, step, last - first, y + first);
+
+static double power(double v, double p) { return p == 1 ? v : p == 2 ? v * v : pow(v, p); }
+static double root(double v, double p) { return p == 1 ? v : p == 2 ? sqrt(v) : pow(v, 1 / p); }
+SUM_ROW(float, TABLE_ADD)
+SUM_ROW(double, LOOP_ADD)
+
+#define PLANE(T)                                                                                                \
+    static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {               \
+        for (int64_t row = 0; row < job->rows; row++, y += job->row, index += index ? job->row : 0) {           \
+            if (job->pooling->kind == SDX_POOL_AVERAGE) sum_row_##T(job, row, x, y);                            \
+            else if (job->pooling->kind == SDX_POOL_LP) power_row_##T(job, row, x, y);                          \
+            else if (index) index_row_##T(job, row, x, y, index, start);                                        \
+            else max_row_##T(job, row, x, y);                                                                   \
+        }                                                                                                       \
+    }
+#define PLANE_INTEGER(T)                                                                                        \
+    static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {               \
+        for (int64_t row = 0; row < job->rows; row++, y += job->row, index += index ? job->row : 0) {           \
+            if (index) index_row_##T(job, row, x, y, index, start);                                             \
+            else max_row_##T(job, row, x, y);                                                                   \
+        }                                                                                                       \
+    }
+PLANE(float)
+PLANE(double)
+PLANE_INTEGER(int8_t)
+PLANE_INTEGER(uint8_t)
+
+static void narrow_plane(const pool_job *job, const uint16_t *x, uint16_t *y, int64_t *index, int64_t start,
+                         int worker) {
+    const bool f16 = job->pooling->dtype == SDX_F16;
+    char *own = job->scratch + (size_t)worker * (job->wide_x + job->wide_y);
+    float *wide_x = (float *)(void *)own, *wide_y = (float *)(void *)(own + job->wide_x);
+    (f16 ? job->kernels->f32_from_f16 : job->kernels->f32_from_bf16)(x, wide_x, job->in_plane);
+    plane_float(job, wide_x, wide_y, index, start);
+    (f16 ? job->kernels->f16_from_f32 : job->kernels->bf16_from_f32)(wide_y, y, job->out_plane);
+}
+
+static void run_planes(void *argument, int64_t begin, int64_t end, int worker) {
+    const pool_job *job = argument;
+    const sdx_pooling *pooling = job->pooling;
+    const int64_t size = (int64_t)sdx_dtype_size(pooling->dtype);
+    for (int64_t plane = begin; plane < end; plane++) {
+        const int64_t start = plane * job->in_plane;
+        const void *x = (const char *)pooling->x + start * size;
+        void *y = (char *)pooling->y + plane * job->out_plane * size;
+        int64_t *index = pooling->indices ? pooling->indices + plane * job->out_plane : NULL;
+        if (is_narrow(pooling->dtype)) narrow_plane(job, x, y, index, start, worker);
+        else if (pooling->dtype == SDX_F32) plane_float(job, x, y, index, start);
+        else if (pooling->dtype == SDX_F64) plane_double(job, x, y, index, start);
+        else if (pooling->dtype == SDX_I8) plane_int8_t(job, x, y, index, start);
+        else plane_uint8_t(job, x, y, index, start);
+    }
+}
+
+sdx_status sdx_pooling_run(sdx_compute *compute, const sdx_pooling *pooling, void *scratch) {
+    pool_job job;
+    if (!set_up(pooling, &job)) return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "planes of a pool");
+    job.kernels = compute->kernels;
+    job.scratch = scratch;
+    const int64_t cost = job.out_plane * job.outer_taps * pooling->window.kernel[pooling->window.rank - 1];
+    return sdx_for(compute, pooling->planes, cost ? 65536 / cost + 1 : 1, run_planes, &job);
+}
+
+/* ---- all of a plane at once ----------------------------------------------------------------------------------------- */
+
+sdx_status sdx_pool_infer_global(sdx_infer *infer) {
+    const sdx_type *x = infer->in[0];
+    sdx_type *y = &infer->out[0];
+    if (x->rank < 0) return SDX_OK;
+    if (x->rank < 2)
+        return sdx_fail(infer->error, SDX_SHAPE, "input 'X' has rank %d; it must be 2 or more", x->rank);
+    y->rank = x->rank;
+    for (int d = 0; d < x->rank; d++) y->dim[d] = d < 2 ? x->dim[d] : 1;
+    return SDX_OK;
+}
+
+typedef struct global_job {
+    const sdx_kernels *kernels;
+    sdx_pool_kind kind;
+    double p;
+    sdx_dtype dtype;
+    int64_t n;
+    const void *x;
+    void *y;
+} global_job;
+
+static double get(sdx_dtype dtype, const void *x, int64_t k) {
+    if (dtype == SDX_F64) return ((const double *)x)[k];
+    if (dtype == SDX_F32) return (double)((const float *)x)[k];
+    uint16_t bits = ((const uint16_t *)x)[k];
+    return (double)(dtype == SDX_F16 ? sdx_f32_from_f16(bits) : sdx_f32_from_bf16(bits));
+}
+static void put(sdx_dtype dtype, void *y, int64_t k, double v) {
+    if (dtype == SDX_F64) ((double *)y)[k] = v;
+    else if (dtype == SDX_F32) ((float *)y)[k] = (float)v;
+    else ((uint16_t *)y)[k] = dtype == SDX_F16 ? sdx_f16_from_f64(v) : sdx_bf16_from_f64(v);
+}
+
+static double reduce_plane(const global_job *job, int64_t plane) {
+    const int64_t start = plane * job->n;
+    if (job->kind == SDX_POOL_MAX) {
+        double most = -(double)INFINITY;
+        for (int64_t k = 0; k < job->n && !isnan(most); k++) {
+            const double v = get(job->dtype, job->x, start + k);
+            if (v > most || isnan(v)) most = v;
+        }
+        return most;
+    }
+    double total = 0;
+    if (job->kind == SDX_POOL_AVERAGE && job->dtype == SDX_F32)
+        total = job->kernels->wide_sum_f32((const float *)job->x + start, job->n);
+    else
+        for (int64_t k = 0; k < job->n; k++) {
+            const double v = get(job->dtype, job->x, start + k);
+            total += job->kind == SDX_POOL_LP ? power(fabs(v), job->p) : v;
+        }
+    return job->kind == SDX_POOL_LP ? root(total, job->p) : total / (double)job->n;
+}
+
+static void reduce_planes(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const global_job *job = argument;
+    for (int64_t plane = begin; plane < end; plane++) put(job->dtype, job->y, plane, reduce_plane(job, plane));
+}
+
+sdx_status sdx_pool_run_global(sdx_compute *compute, sdx_pool_kind kind, double p) {
+    const sdx_tensor *x = compute->in[0];
+    global_job job = {.kernels = compute->kernels, .kind = kind, .p = p, .dtype = x->dtype, .x = x->data};
+    job.y = compute->out[0]->data;
+    job.n = sdx_window_product(x->dim + 2, x->rank - 2);
+    return sdx_for(compute, compute->out[0]->count, 16384 / (job.n + 1) + 1, reduce_planes, &job);
+}
