@@ -159,6 +159,8 @@ def to_value(item):
         return call(lib.sdx_value_from_strings, array.ndim, _dims(array.shape), strings), []
     array = numpy.ascontiguousarray(array).reshape(array.shape)
     number = _number_of(array.dtype)
+    if number in (22, 26):  # ml_dtypes leaves the upper bits of a signed narrow integer undefined
+        array = array.astype("i1")
     return call(lib.sdx_value_borrow, number, array.ndim, _dims(array.shape), array.ctypes.data), [array]
 
 
