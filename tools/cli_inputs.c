@@ -70,6 +70,7 @@ static uint64_t next_random(uint64_t *state) {
 
 /* Floats in [0, 1), integers and bools 0 or 1: small enough to be indices and lengths. */
 static void fill(sdx_tensor *t, uint64_t seed, const char *name) {
+    seed = next_random(&seed); /* else seeds and names that differ in the same bits would cancel out */
     for (; *name; name++) seed = (seed ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
     size_t size = sdx_dtype_size(t->dtype);
     int class = sdx_dtype_class(t->dtype);

@@ -37,8 +37,13 @@ sdx_status cli_load_value(const char *path, const char *name, const sdx_value_in
         cli_npz_close(npz);
         return status;
     }
-    if (ends_with(path, ".pb")) return sdx_proto_read_value(path, info->kind, cli_memory(), error, out);
     char text[300];
+    if (ends_with(path, ".pb")) {
+        sdx_status status = sdx_proto_read_value(path, info->kind, cli_memory(), error, out);
+        if (status && status != SDX_IO)
+            sdx_error_context(error, "'%s'", sdx_escape(text, sizeof text, path, strlen(path)));
+        return status;
+    }
     return sdx_fail(error, SDX_ARGUMENT, "'%s' ends in none of .npy, .npz, .pb",
                     sdx_escape(text, sizeof text, path, strlen(path)));
 }

@@ -164,7 +164,7 @@ sdx_value *sdx_value_new_items(sdx_memory *memory, sdx_kind kind, sdx_value *con
     size_t depth = chain_length(type.elem), pointers = 0;
     if (depth >= SDX_MAX_NESTING)
         return sdx_fail(error, SDX_UNSUPPORTED, "types nest deeper than %d", SDX_MAX_NESTING), NULL;
-    if (!sdx_size_mul(n, sizeof *items, &pointers) || pointers > PTRDIFF_MAX)
+    if (!sdx_size_mul(n, sizeof(void *), &pointers) || pointers > PTRDIFF_MAX)
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu items asked for", n), NULL;
     sdx_value *value = new_value(memory, kind, pointers + depth * sizeof(sdx_type), error);
     if (!value) return NULL;
@@ -190,7 +190,7 @@ sdx_value *sdx_value_copy(sdx_memory *memory, const sdx_value *value, sdx_error 
     sdx_value *copy = sdx_value_new_items(memory, value->kind, NULL, 0, &type, error);
     size_t n = value->n_items, size = 0;
     if (!copy || n == 0) return copy;
-    if (!sdx_size_mul(n, sizeof *copy->items, &size) || !(copy->owned = allocate(memory, size, error))) {
+    if (!sdx_size_mul(n, sizeof(void *), &size) || !(copy->owned = allocate(memory, size, error))) {
         sdx_value_release(copy);
         return NULL;
     }
