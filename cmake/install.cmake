@@ -21,5 +21,7 @@ write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/sardonyx-config-ver
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sardonyx-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/sardonyx-config-version.cmake
   DESTINATION ${PACKAGE_FOLDER})
 
+# From the .pc file up to the prefix, so that an installed tree can be moved.
+file(RELATIVE_PATH PREFIX_FROM_PC /p/${CMAKE_INSTALL_LIBDIR}/pkgconfig /p)
 configure_file(cmake/sardonyx.pc.in ${CMAKE_CURRENT_BINARY_DIR}/sardonyx.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/sardonyx.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

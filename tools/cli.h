@@ -163,5 +163,6 @@ int cmd_info(const cli_command *self, int argc, char **argv);
 int cmd_run(const cli_command *self, int argc, char **argv);
 int cmd_test(const cli_command *self, int argc, char **argv);
 int cmd_bench(const cli_command *self, int argc, char **argv);
+int cmd_convert(const cli_command *self, int argc, char **argv);
 
 #endif

@@ -12,6 +12,8 @@ static const cli_command commands[] = {
      "Runs every folder with model.onnx and test_data_set_* below DIR by the rules of ONNX's own suite.", cmd_test},
     {"bench", "MODEL [-i NAME=FILE]... [--shape NAME=...]... [--runs N] [--warmup N] [--json]",
      "Measures loading, the first run, the runs after it, and memory.", cmd_bench},
+    {"convert", "MODEL -o OUT.onnx [--optimise] [--external-data FILE]",
+     "Loads a model, brings it to the newest form of its operators, and writes it as ONNX again.", cmd_convert},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
