@@ -2,6 +2,9 @@
 #include "runtime/base/memory.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { HUGE_PAGE = 2 << 20, HUGE = 2 * HUGE_PAGE };
 
 /* In front of every block, so that free knows the size; keeps the payload on a cache line. */
 typedef union header {
@@ -61,6 +64,13 @@ static bool reserve(sdx_memory *memory, size_t size, size_t *in_use) {
     return true;
 }
 
+/* Large pages for what lies between their boundaries: no memory is added, and a page fault less for every 4 KiB. */
+static void use_huge_pages(void *block, size_t size) {
+    uintptr_t begin = ((uintptr_t)block + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t end = ((uintptr_t)block + size) / HUGE_PAGE * HUGE_PAGE;
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+}
+
 void *sdx_memory_alloc(sdx_memory *memory, size_t size, sdx_error *error) {
     size_t total = 0, in_use = 0;
     if (!sdx_size_add(size, sizeof(header) + SDX_ALIGNMENT, &total) || total > PTRDIFF_MAX)
@@ -77,6 +87,7 @@ void *sdx_memory_alloc(sdx_memory *memory, size_t size, sdx_error *error) {
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size), NULL;
     }
     block->size = total;
+    if (total >= HUGE) use_huge_pages(block, total);
     return block + 1;
 }
 
