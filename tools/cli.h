@@ -145,6 +145,9 @@ void cli_run_close(cli_run *run);
 /* The profile as a JSON file. */
 sdx_status cli_write_profile(const sdx_session *session, const char *path, sdx_error *error);
 
+/* The plan of a model (optimised in full) for these inputs, as text (cli_plan.c). */
+sdx_status cli_print_plan(FILE *file, const sdx_model *model, const cli_inputs *inputs, int threads, sdx_error *error);
+
 /* ---- comparison (cli_compare.c) ---- */
 
 typedef struct cli_rule {

@@ -2,6 +2,7 @@
  * sardonyx info: what a model takes, gives and is made of, at any stage; what this build can do. */
 #include "ops/kernels/kernels.h"
 #include "ops/registry.h"
+#include "runtime/base/pool.h"
 #include "runtime/graph/model.h"
 #include "tools/cli.h"
 #include <inttypes.h>
@@ -10,7 +11,7 @@
 
 typedef struct options {
     cli_common common;
-    cli_list files;
+    cli_list files, shapes;
     const char *after;
     bool json, ops, kernels, version;
 } options;
@@ -143,17 +144,31 @@ static void show_text(const sdx_model *model, const census *c, const char *path,
 
 static void print_line(void *context, const char *text) { fprintf(context, "%s\n", text); }
 
+static sdx_status show_stage(const options *o, const sdx_model *model, sdx_error *error) {
+    if (strcmp(o->after, "plan") != 0) {
+        sdx_graph_print(model->graph, print_line, stdout);
+        return SDX_OK;
+    }
+    cli_inputs inputs = {0};
+    const cli_list none = {0};
+    int threads = o->common.threads ? o->common.threads : sdx_machine_threads();
+    sdx_status status = cli_inputs_load(model, &none, &o->shapes, o->common.seed, stderr, error, &inputs);
+    if (!status) status = cli_print_plan(stdout, model, &inputs, threads, error);
+    cli_inputs_free(&inputs);
+    return status;
+}
+
 static int show_model(const options *o) {
     sdx_error error = {0};
     sdx_model *model = NULL;
-    bool passes = o->after && strcmp(o->after, "pass") == 0;
+    bool passes = o->after && strcmp(o->after, "load") != 0;
     sdx_model_options how = {.size = sizeof how,
                              .optimise = passes ? SDX_OPTIMISE_ALL : SDX_OPTIMISE_NONE,
                              .memory_limit = o->common.memory_limit,
                              .threads = o->common.threads};
     sdx_status status = sdx_model_open(o->files.items[0], &how, &error, &model);
     if (!status && o->after) {
-        sdx_graph_print(model->graph, print_line, stdout);
+        status = show_stage(o, model, &error);
     } else if (!status) {
         census c = {0};
         count_graph(&c, model->graph);
@@ -218,8 +233,8 @@ static int info(const cli_command *self, const options *o) {
     if (o->ops) return show_ops(o->json);
     if (o->kernels) return show_kernels(o->json);
     if (o->version) return puts(sdx_version()) < 0 ? CLI_REFUSED : CLI_DONE;
-    if (o->after && strcmp(o->after, "load") != 0 && strcmp(o->after, "pass") != 0)
-        return cli_usage(self, "--after is '%s'; it must be load or pass", o->after);
+    if (o->after && strcmp(o->after, "load") != 0 && strcmp(o->after, "pass") != 0 && strcmp(o->after, "plan") != 0)
+        return cli_usage(self, "--after is '%s'; it must be load, pass or plan", o->after);
     return show_model(o);
 }
 
@@ -227,7 +242,8 @@ int cmd_info(const cli_command *self, int argc, char **argv) {
     options o = {0};
     const cli_option rows[] = {
         {"json", 0, CLI_FLAG, &o.json, NULL, "one JSON object on standard output"},
-        {"after", 0, CLI_TEXT, &o.after, "STAGE", "the graph as text after load or pass"},
+        {"after", 0, CLI_TEXT, &o.after, "STAGE", "the graph as text after load or pass; the steps after plan"},
+        {"shape", 0, CLI_LIST, &o.shapes, "NAME=1x3", "of an input, for the plan"},
         {"ops", 0, CLI_FLAG, &o.ops, NULL, "the operators of this build"},
         {"kernels", 0, CLI_FLAG, &o.kernels, NULL, "the kernels chosen for this machine"},
         {"version", 0, CLI_FLAG, &o.version, NULL, "the version"},
@@ -236,5 +252,6 @@ int cmd_info(const cli_command *self, int argc, char **argv) {
     if (cli_parse(self, rows, sizeof rows / sizeof rows[0], &o.common, argc, argv, &o.files, &status))
         status = info(self, &o);
     free(o.files.items);
+    free(o.shapes.items);
     return status;
 }

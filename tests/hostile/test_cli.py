@@ -13,7 +13,8 @@ import tempfile
 import time
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, checker, helper, numpy_helper
+from onnx import load_model
 
 TOOL = os.path.abspath(sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__)
 DONE, DIFFERS, USAGE, REFUSED, ENDED = range(5)
@@ -243,14 +244,25 @@ def reports():
     check("bench --json", status == DONE and all(found[key] >= 0 for key in keys) and found["runs"] == 3, out + err)
     check("info --ops", "Add" in [row["name"] for row in json.loads(run("info", "--ops", "--json")[1])["operators"]])
     check("info --kernels", "kernels" in json.loads(run("info", "--kernels", "--json")[1]))
-    for stage in ("load", "pass"):
+    for stage in ("load", "pass", "plan"):
         expect(f"info --after={stage}", ("info", "add.onnx", f"--after={stage}"), DONE, "Add")
+    expect("plan of a shape", ("info", "add.onnx", "--after=plan", "--shape", "a=5x3"), DONE, "f32[5,3]", "1 steps")
 
 
 def conversion():
     status, _, err = run("convert", "add.onnx", "-o", "again.onnx", "--optimise")
     check("convert", status == DONE, err)
     expect("converted", ("run", "again.onnx", *AB, "--expect", "good.npz"), DONE, "same y")
+    big = model([helper.make_node("Add", ["a", "w"], ["y"])], [info("a", [2, 512])], [info("y", [2, 512])],
+                [numpy_helper.from_array(np.arange(1024, dtype=np.float32).reshape(2, 512), "w")])
+    write("weights.onnx", big.SerializeToString())
+    status, _, err = run("convert", "weights.onnx", "-o", "split.onnx", "--external-data", "split.bin")
+    check("external data", status == DONE and os.path.getsize("split.bin") >= 4096 > os.path.getsize("split.onnx"), err)
+    run("run", "weights.onnx", "-q", "-o", "whole.npz")
+    expect("external data, read again", ("run", "split.onnx", "-q", "--expect", "whole.npz"), DONE)
+    checker.check_model("split.onnx", full_check=True)
+    loaded = load_model("split.onnx").graph.initializer[0]
+    check("external data for onnx", np.array_equal(numpy_helper.to_array(loaded), np.arange(1024).reshape(2, 512)))
     expect("convert into nowhere", ("convert", "add.onnx", "-o", "no/where.onnx"), REFUSED, "where.onnx")
 
 
