@@ -69,6 +69,7 @@ sdx_memory *cli_memory(void);
 /* Becomes non-zero on SIGINT or SIGTERM; a second signal ends the process at once. */
 const volatile int *cli_interrupt(void);
 double cli_milliseconds(void);
+void cli_add_ms(cJSON *json, const char *name, double ms);
 size_t cli_peak_rss(void);
 /* Writes the object, indented, with a final newline: to stdout when path is NULL, else crash-safely. Takes `json`. */
 sdx_status cli_write_json(cJSON *json, const char *path, sdx_error *error);

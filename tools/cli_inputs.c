@@ -206,11 +206,11 @@ sdx_status cli_write_profile(const sdx_session *session, const char *path, sdx_e
         cJSON_AddStringToObject(row, "op_type", rows[i].op_type);
         cJSON_AddStringToObject(row, "domain", rows[i].domain);
         cJSON_AddNumberToObject(row, "calls", (double)rows[i].calls);
-        cJSON_AddNumberToObject(row, "total_ms", 1e-6 * (double)rows[i].nanoseconds);
+        cli_add_ms(row, "total_ms", 1e-6 * (double)rows[i].nanoseconds);
         cJSON_AddItemToArray(list, row);
         total += 1e-6 * (double)rows[i].nanoseconds;
     }
-    cJSON_AddNumberToObject(json, "total_ms", total);
+    cli_add_ms(json, "total_ms", total);
     sdx_free(rows);
     return cli_write_json(json, path, error);
 }

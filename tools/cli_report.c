@@ -2,6 +2,7 @@
  * Messages, exit statuses, JSON, time and memory, and the signals that end a run. */
 #include "tools/cli.h"
 #include <inttypes.h>
+#include <math.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -59,6 +60,10 @@ double cli_milliseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return 1e3 * (double)now.tv_sec + 1e-6 * (double)now.tv_nsec;
+}
+
+void cli_add_ms(cJSON *json, const char *name, double ms) {
+    cJSON_AddNumberToObject(json, name, round(ms * 1e6) * 1e-6); /* whole nanoseconds */
 }
 
 size_t cli_peak_rss(void) {

@@ -80,7 +80,7 @@ static sdx_status show(const options *o, const figures *f, sdx_error *error) {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "model", o->files.items[0]);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        cJSON_AddNumberToObject(json, rows[i].name, rows[i].value);
+        cli_add_ms(json, rows[i].name, rows[i].value);
         if (!o->json)
             printf("%-20s %.*f\n", rows[i].name, rows[i].value == floor(rows[i].value) ? 0 : 3, rows[i].value);
     }

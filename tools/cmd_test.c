@@ -189,7 +189,7 @@ static sdx_status write_report(const suite *s, sdx_error *error) {
         cJSON_AddStringToObject(row, "path", s->cases.items[i]);
         cJSON_AddStringToObject(row, "status", kinds[s->outcomes[i].kind]);
         if (s->outcomes[i].message[0]) cJSON_AddStringToObject(row, "message", s->outcomes[i].message);
-        cJSON_AddNumberToObject(row, "total_ms", s->outcomes[i].ms);
+        cli_add_ms(row, "total_ms", s->outcomes[i].ms);
         cJSON_AddItemToArray(list, row);
     }
     return cli_write_json(json, s->options->json, error);

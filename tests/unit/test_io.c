@@ -3,10 +3,12 @@
 #include "runtime/base/io.h"
 #include <dirent.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -200,6 +202,36 @@ static void links_and_rights_stay(void **state) {
     holds(target, "two");
 }
 
+static void a_full_disk(void **state) {
+    (void)state;
+    const char *path = in_folder("out");
+    static char bytes[100000];
+    put(path, "old");
+    struct rlimit limit, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small = limit;
+    small.rlim_cur = 70000;
+    signal(SIGXFSZ, SIG_IGN);
+    for (int pieces = 1; pieces <= 100000; pieces *= 10) { /* it shows in write, or in commit */
+        sdx_sink *sink = NULL;
+        sdx_error error = {0};
+        assert_int_equal(sdx_sink_create(path, &memory, &error, &sink), SDX_OK);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        sdx_status status = SDX_OK;
+        for (int i = 0; i < pieces && !status; i++)
+            status = sdx_sink_write(sink, bytes, sizeof bytes / (size_t)pieces, &error);
+        if (status)
+            sdx_sink_discard(sink);
+        else
+            status = sdx_sink_commit(sink, &error);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        assert_int_equal(status, SDX_IO);
+        assert_non_null(strstr(error.message, "File too large"));
+        holds(path, "old");
+        assert_int_equal(entries(), 1);
+    }
+}
+
 static void a_relative_path(void **state) {
     (void)state;
     char before[512];
@@ -221,6 +253,7 @@ int main(void) {
         IN_FOLDER(sinks_refuse),
         IN_FOLDER(links_and_rights_stay),
         IN_FOLDER(a_relative_path),
+        IN_FOLDER(a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
