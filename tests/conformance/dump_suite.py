@@ -5,7 +5,7 @@
 usage: dump_suite.py FOLDER      does nothing when FOLDER was already written from the same package version
 
 The node cases are built in memory by the package, the others come as files. The `light` models are the architectures
-of well-known networks with their weights generated inside the graph; their one input is ones unless a file is given.
+of well-known networks with their weights generated inside the graph; their input is i / n, as upstream makes it.
 """
 import os
 import shutil
@@ -64,7 +64,7 @@ def dump_light(folder):
         initial = {t.name for t in model.graph.initializer}
         for i, info in enumerate([v for v in model.graph.input if v.name not in initial]):
             shape = [d.dim_value for d in info.type.tensor_type.shape.dim]
-            array = numpy.arange(numpy.prod(shape), dtype=numpy.float32).reshape(shape) / numpy.prod(shape)
+            array = (numpy.arange(numpy.prod(shape)).reshape(shape) / numpy.prod(shape)).astype(numpy.float32)
             write(os.path.join(data, f"input_{i}.pb"), numpy_helper.from_array(array, info.name).SerializeToString())
         shutil.copy(os.path.join(source, f"{stem}_output_0.pb"), os.path.join(data, "output_0.pb"))
         count += 1
