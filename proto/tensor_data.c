@@ -278,27 +278,29 @@ static sdx_status take_value(take *t, sdx_value **out) {
     return t->tensor.count ? from_field(t, out) : new_value(t, out);
 }
 
-static sdx_status blame(sdx_error *error, const char *kind, const char *name) {
-    char shown[256];
-    if (!name) return sdx_error_context(error, "%s without a name", kind);
-    return sdx_error_context(error, "%s '%s'", kind, sdx_escape(shown, sizeof shown, name, strlen(name)));
-}
-
+/* The place (initializer, node, item) is the caller's to add. */
 sdx_status sdx_proto_take_tensor(sdx_proto *proto, Onnx__TensorProto *tensor, sdx_error *error, sdx_value **out) {
     sdx_error own = {0};
     if (!error) error = &own;
     *out = NULL;
     take t = {.proto = proto, .from = tensor, .error = error};
-    if (take_value(&t, out) == SDX_OK) return SDX_OK;
+    sdx_status status = take_value(&t, out);
+    if (status == SDX_OK) return SDX_OK;
     sdx_value_release(*out);
     *out = NULL;
-    return blame(error, "tensor", tensor->name);
+    return status;
+}
+
+static sdx_status take_part(sdx_proto *proto, Onnx__TensorProto *part, const char *name, sdx_error *error,
+                            sdx_value **out) {
+    if (sdx_proto_take_tensor(proto, part, error, out) == SDX_OK) return SDX_OK;
+    return sdx_error_context(error, "%s of the sparse tensor", name);
 }
 
 /* Without non-zero values the indices may be left out. */
 static sdx_status take_indices(sdx_proto *proto, Onnx__SparseTensorProto *sparse, const sdx_value *values,
                                sdx_error *error, sdx_value **out) {
-    if (sparse->indices) return sdx_proto_take_tensor(proto, sparse->indices, error, out);
+    if (sparse->indices) return take_part(proto, sparse->indices, "indices", error, out);
     if (values->tensor.count) return sdx_fail(error, SDX_MALFORMED, "the indices of its values are missing");
     *out = sdx_value_new_tensor(proto->memory, SDX_I64, 1, (int64_t[]){0}, error);
     return *out ? SDX_OK : error->status;
@@ -309,7 +311,7 @@ static sdx_status take_parts(sdx_proto *proto, Onnx__SparseTensorProto *sparse, 
     if (!sparse->values) return sdx_fail(error, SDX_MALFORMED, "the values are missing");
     if (sparse->n_dims == 0 || sparse->n_dims > SDX_MAX_RANK)
         return sdx_fail(error, SDX_UNSUPPORTED, "dense rank is %zu; it must be 1 to %d", sparse->n_dims, SDX_MAX_RANK);
-    SDX_TRY(sdx_proto_take_tensor(proto, sparse->values, error, &parts[0]));
+    SDX_TRY(take_part(proto, sparse->values, "values", error, &parts[0]));
     SDX_TRY(take_indices(proto, sparse, parts[0], error, &parts[1]));
     return sdx_value_new_sparse(proto->memory, parts[0], parts[1], (int)sparse->n_dims, sparse->dims, error, out);
 }
@@ -322,5 +324,5 @@ sdx_status sdx_proto_take_sparse(sdx_proto *proto, Onnx__SparseTensorProto *spar
     sdx_status status = take_parts(proto, sparse, error, parts, out);
     sdx_value_release(parts[0]);
     sdx_value_release(parts[1]);
-    return status ? blame(error, "sparse tensor", sparse->values ? sparse->values->name : NULL) : SDX_OK;
+    return status;
 }

@@ -179,14 +179,14 @@ static void empty_tensors(void **state) {
     put_head(&b, SDX_F32, SHAPE(3, 0)), put_raw(&b, "abcd", 4);
     expect_refusal(&b, SDX_MALFORMED, "f32[3,0] has no elements and raw_data is set");
     put_head(&b, SDX_F32, SHAPE(2));
-    expect_refusal(&b, SDX_MALFORMED, "tensor 'W': no value field is set; f32[2] needs one");
+    expect_refusal(&b, SDX_MALFORMED, "no value field is set; f32[2] needs one");
 }
 
 static void broken_heads(void **state) {
     (void)state;
     bytes b = {0};
     put_int(&b, DIMS, 1), put_raw(&b, "abcd", 4);
-    expect_refusal(&b, SDX_MALFORMED, "tensor without a name: data_type is not given");
+    expect_refusal(&b, SDX_MALFORMED, "data_type is not given");
     put_head(&b, 0, SHAPE(1)), put_raw(&b, "abcd", 4);
     expect_refusal(&b, SDX_MALFORMED, "data_type is not given");
     put_head(&b, 99, SHAPE(1)), put_raw(&b, "abcd", 4);
@@ -218,7 +218,7 @@ static void fields_and_sizes(void **state) {
     put_head(&b, SDX_F32, SHAPE(1)), put_raw(&b, "abcd", 4), put_blob(&b, FLOATS, "abcd", 4);
     expect_refusal(&b, SDX_MALFORMED, "2 value fields are set");
     put_head(&b, SDX_F32, SHAPE(2, 2)), put_raw(&b, "abcdefghijklmno", 15);
-    expect_refusal(&b, SDX_MALFORMED, "tensor 'W': raw_data has 15 bytes; f32[2,2] takes 16");
+    expect_refusal(&b, SDX_MALFORMED, "raw_data has 15 bytes; f32[2,2] takes 16");
     put_head(&b, SDX_F32, SHAPE(2, 2)), put_raw(&b, "abcdefghijklmnopq", 17);
     expect_refusal(&b, SDX_MALFORMED, "raw_data has 17 bytes; f32[2,2] takes 16");
     put_head(&b, SDX_I64, SHAPE(1)), put_varints(&b, INT32S, 1, (int64_t[]){1});
@@ -386,6 +386,8 @@ static void sparse_tensors(void **state) {
     expect_sparse(&b, SDX_SHAPE, "overflows");
     put_sparse(&b, 1, 1, (int64_t[]){1}, SHAPE(1), scalar_shape);
     expect_sparse(&b, SDX_UNSUPPORTED, "dense rank is 0");
+    put_sparse(&b, 2, 3, (int64_t[]){0, 2, 1}, SHAPE(2, 2), SHAPE(2, 3));
+    expect_sparse(&b, SDX_MALFORMED, "indices of the sparse tensor: int64_data has 3 entries; i64[2,2] takes 4");
     put_int(&b, 3, 2);
     expect_sparse(&b, SDX_MALFORMED, "the values are missing");
     for (int64_t n = 0; n < 2; n++) { /* only without values may the indices be missing */
@@ -394,7 +396,7 @@ static void sparse_tensors(void **state) {
         if (n) put_blob(&values, RAW, "abcd", 4);
         put_message(&b, 1, &values);
         put_int(&b, 3, 2), put_int(&b, 3, 3);
-        expect_sparse(&b, n ? SDX_MALFORMED : SDX_OK, n ? "sparse tensor 'W': the indices of its values are missing" : "");
+        expect_sparse(&b, n ? SDX_MALFORMED : SDX_OK, n ? "the indices of its values are missing" : "");
     }
 }
 
