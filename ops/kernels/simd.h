@@ -47,14 +47,21 @@ static inline vf vf_neg(vf a) { return (vf)((vi)a ^ vi_set(INT32_MIN)); }
 /* a where both are numbers: vf_min(a, b) = a < b ? a : b, so b when either is NaN. */
 static inline vf vf_clamp(vf a, float low, float high) { return vf_min(vf_set(high), vf_max(vf_set(low), a)); }
 
-/* Sums, maxima and minima over lanes, always by the same tree. */
+/* Sums, maxima and minima over lanes, always by the same tree: halves are added until one lane is left. */
+#if SDX_LEVEL_AVX512 || SDX_LEVEL_AVX2
 static inline float vf_sum(vf a) {
-    float lane[SDX_LANES];
-    vf_store(lane, a);
-    for (int half = SDX_LANES / 2; half > 0; half /= 2)
-        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
-    return lane[0];
+#if SDX_LEVEL_AVX512
+    __m256 b = _mm512_castps512_ps256(a) + _mm512_extractf32x8_ps(a, 1);
+#else
+    __m256 b = a;
+#endif
+    __m128 c = _mm256_castps256_ps128(b) + _mm256_extractf128_ps(b, 1);
+    c = c + _mm_movehl_ps(c, c);
+    return c[0] + c[1];
 }
+#else
+static inline float vf_sum(vf a) { return (a[0] + a[2]) + (a[1] + a[3]); }
+#endif
 static inline float vf_max_lane(vf a) {
     float lane[SDX_LANES];
     vf_store(lane, a);
