@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Installation: headers, both libraries, the tool, and what pkg-config and find_package(sardonyx) need. The static
+# Installation: headers, both libraries, the tool and its manual, and what pkg-config and find_package(sardonyx) need. The static
 # library is a file of targets of its own, because only its users need protobuf-c.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
@@ -7,6 +7,7 @@ set(PACKAGE_FOLDER ${CMAKE_INSTALL_LIBDIR}/cmake/sardonyx)
 
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 install(TARGETS sardonyx_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(FILES tools/sardonyx.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(TARGETS sardonyx EXPORT sardonyx_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS sardonyx_static EXPORT sardonyx_static ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}

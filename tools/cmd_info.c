@@ -232,7 +232,10 @@ static int info(const cli_command *self, const options *o) {
     if (wanted != 1 || o->files.n > 1) return cli_usage(self, "one of MODEL, --ops, --kernels, --version is wanted");
     if (o->ops) return show_ops(o->json);
     if (o->kernels) return show_kernels(o->json);
-    if (o->version) return puts(sdx_version()) < 0 ? CLI_REFUSED : CLI_DONE;
+    if (o->version) {
+        puts(sdx_version());
+        return CLI_DONE;
+    }
     if (o->after && strcmp(o->after, "load") != 0 && strcmp(o->after, "pass") != 0 && strcmp(o->after, "plan") != 0)
         return cli_usage(self, "--after is '%s'; it must be load, pass or plan", o->after);
     return show_model(o);

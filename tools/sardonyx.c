@@ -17,6 +17,11 @@ static const cli_command commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 
+static int print_version(void) {
+    puts(sdx_version());
+    return CLI_DONE;
+}
+
 static int print_help(void) {
     puts("usage: sardonyx COMMAND ...\n\nCommands:");
     for (int i = 0; i < COMMANDS; i++) printf("  %-8s %s\n", commands[i].name, commands[i].summary);
@@ -26,11 +31,19 @@ static int print_help(void) {
     return CLI_DONE;
 }
 
-int main(int argc, char **argv) {
+static int dispatch(int argc, char **argv) {
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) return print_help();
-    if (strcmp(name, "--version") == 0) return puts(sdx_version()) < 0 ? CLI_REFUSED : CLI_DONE;
+    if (strcmp(name, "--version") == 0) return print_version();
     for (int i = 0; i < COMMANDS; i++)
         if (strcmp(name, commands[i].name) == 0) return commands[i].run(&commands[i], argc - 1, argv + 1);
     return argc > 1 ? cli_usage(NULL, "there is no command '%s'", name) : cli_usage(NULL, "a command is wanted");
+}
+
+int main(int argc, char **argv) {
+    int status = dispatch(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return status;
+    sdx_error error = {0};
+    sdx_fail(&error, SDX_IO, "standard output cannot be written");
+    return status ? status : cli_report(&error);
 }

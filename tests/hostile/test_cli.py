@@ -6,6 +6,7 @@ usage: test_cli.py SARDONYX
 """
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 from onnx import load_model
 
 TOOL = os.path.abspath(sys.argv[1]) if len(sys.argv) == 2 else sys.exit(__doc__)
+MANUAL = open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "sardonyx.1")).read()
 DONE, DIFFERS, USAGE, REFUSED, ENDED = range(5)
 passed = failed = 0
 
@@ -143,6 +145,16 @@ def usage():
     expect("version", ("--version",), DONE, ".")
 
 
+def manual():
+    """The manual page names every command and option that --help names."""
+    text = MANUAL.replace("\\-", "-")
+    commands = re.findall(r"^  (\w+) ", run("--help")[1], re.M)
+    for command in commands:
+        options = re.findall(r"(?<=[ ,])--[a-z-]+", run(command, "--help")[1].split("Options:")[-1])
+        missing = [name for name in [f"sardonyx {command}", *options] if name not in text]
+        check(f"manual of {command}", options and not missing, str(missing))
+
+
 def models():
     for command in (("info",), ("run",), ("bench", "--runs", "1"), ("convert", "-o", "out.onnx")):
         for file, status, words in (("missing.onnx", REFUSED, ("missing.onnx", "No such file")),
@@ -198,6 +210,10 @@ def outputs():
     first = open("out.npz", "rb").read()
     run("run", "add.onnx", *AB, "-q", "-o", "out.npz")
     check("equal runs write equal files", open("out.npz", "rb").read() == first)
+    for command in (("run", "add.onnx"), ("info", "add.onnx"), ("info", "--ops"), ("--help",)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([TOOL, *command], stdout=full, stderr=subprocess.PIPE, check=False)
+        check(f"standard output full: {command}", done.returncode == REFUSED and b"standard output" in done.stderr)
     check("no temporary files", not [f for f in listing() if f.endswith(".tmp")])
     a, b = (run("run", "add.onnx", "-q", "--seed", str(seed), "-o", f"s{seed}.npz")[0] for seed in (1, 2))
     check("the seed matters", a == b == 0 and open("s1.npz", "rb").read() != open("s2.npz", "rb").read())
@@ -270,7 +286,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         prepare()
-        for group in (usage, models, data, outputs, limits, suites, reports, conversion):
+        for group in (usage, manual, models, data, outputs, limits, suites, reports, conversion):
             group()
         os.chdir("/")
     print(f"{passed} passed, {failed} failed, 0 skipped")
