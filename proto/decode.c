@@ -37,8 +37,10 @@ sdx_status sdx_proto_decode_as(const ProtobufCMessageDescriptor *type, const sdx
         proto->external.base_folder = sdx_arena_copy(&proto->message.pool.arena, folder, strlen(folder), error);
         if (!proto->external.base_folder) status = error->status;
     }
-    if (status) sdx_proto_free(proto);
-    else *out = proto;
+    if (status)
+        sdx_proto_free(proto);
+    else
+        *out = proto;
     return status;
 }
 

@@ -14,7 +14,6 @@ struct sdx_proto {
 
 /* As sdx_proto_decode, for any message type. */
 sdx_status sdx_proto_decode_as(const ProtobufCMessageDescriptor *type, const sdx_source *source,
-                               const sdx_proto_options *options, sdx_memory *memory, sdx_error *error,
-                               sdx_proto **out);
+                               const sdx_proto_options *options, sdx_memory *memory, sdx_error *error, sdx_proto **out);
 
 #endif

@@ -55,9 +55,12 @@ static sdx_status check_location(const char *location, sdx_error *error) {
     char shown[256];
     const char *why = NULL;
     if (!location) return sdx_fail(error, SDX_MALFORMED, "external data has no location");
-    if (location[0] == '\0') why = "is empty";
-    else if (location[0] == '/') why = "is absolute";
-    else if (climbs(location)) why = "contains '..'";
+    if (location[0] == '\0')
+        why = "is empty";
+    else if (location[0] == '/')
+        why = "is absolute";
+    else if (climbs(location))
+        why = "contains '..'";
     if (!why) return SDX_OK;
     return sdx_fail(error, SDX_MALFORMED, "external data: location '%s' %s; it must be a file below the model's folder",
                     sdx_escape(shown, sizeof shown, location, strlen(location)), why);
@@ -188,9 +191,12 @@ static sdx_status open_file(sdx_external *external, const char *location, sdx_so
         return sdx_fail(error, SDX_IO, "external data '%s': the base folder cannot be opened: %s", shown,
                         system_text(errno));
     int fd = open_beneath(external, location);
-    if (fd < 0) why = open_failure(errno);
-    else if (fstat(fd, &about) != 0) why = system_text(errno);
-    else why = refusal(&about, external->allow_links);
+    if (fd < 0)
+        why = open_failure(errno);
+    else if (fstat(fd, &about) != 0)
+        why = system_text(errno);
+    else
+        why = refusal(&about, external->allow_links);
     if (why) {
         if (fd >= 0) close(fd);
         return sdx_fail(error, SDX_IO, "external data '%s' cannot be read: %s", shown, why);
@@ -228,7 +234,8 @@ sdx_status sdx_external_open(sdx_external *external, const sdx_external_range *r
         return sdx_fail(error, SDX_MALFORMED, "external data '%s': length is %llu; the tensor takes %zu bytes", shown,
                         (unsigned long long)range->length, bytes);
     if (range->offset > size || bytes > size - range->offset)
-        return sdx_fail(error, SDX_MALFORMED, "external data '%s': %zu bytes at offset %llu pass the end of its %zu bytes",
-                        shown, bytes, (unsigned long long)range->offset, size);
+        return sdx_fail(error, SDX_MALFORMED,
+                        "external data '%s': %zu bytes at offset %llu pass the end of its %zu bytes", shown, bytes,
+                        (unsigned long long)range->offset, size);
     return SDX_OK;
 }

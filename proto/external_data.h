@@ -11,8 +11,8 @@ enum { SDX_EXTERNAL_OPEN = 16 }; /* files kept open at a time */
 typedef struct sdx_external {
     const char *base_folder; /* borrowed; NULL: there is none */
     bool allow_links;
-    bool portable;           /* do without openat2 */
-    int folder;              /* of base_folder; -1: not opened yet */
+    bool portable; /* do without openat2 */
+    int folder;    /* of base_folder; -1: not opened yet */
     unsigned n_open, oldest;
     struct {
         const char *location; /* borrowed from the message */

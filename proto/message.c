@@ -36,8 +36,10 @@ static void *large_alloc(sdx_pool_memory *pool, size_t size) {
 }
 
 static void unlink_block(sdx_pool_memory *pool, sdx_block *block) {
-    if (block->previous) block->previous->next = block->next;
-    else pool->large = block->next;
+    if (block->previous)
+        block->previous->next = block->next;
+    else
+        pool->large = block->next;
     if (block->next) block->next->previous = block->previous;
     pool->used -= block->size;
 }

@@ -99,12 +99,13 @@ static sdx_status check_fields(take *t, bool external) {
     look_at_fields(t);
     const char *name = t->n_fields ? storage_names[t->field.storage] : "";
     if (t->n_fields > 1)
-        return sdx_fail(t->error, SDX_MALFORMED, "%zu value fields are set, one of them %s; one is allowed", t->n_fields,
-                        name);
+        return sdx_fail(t->error, SDX_MALFORMED, "%zu value fields are set, one of them %s; one is allowed",
+                        t->n_fields, name);
     if (external && t->n_fields)
         return sdx_fail(t->error, SDX_MALFORMED, "its data is external and %s is set too", name);
     if (t->tensor.count == 0 && t->n_fields)
-        return sdx_fail(t->error, SDX_MALFORMED, "%s has no elements and %s is set", text_of(t, text, sizeof text), name);
+        return sdx_fail(t->error, SDX_MALFORMED, "%s has no elements and %s is set", text_of(t, text, sizeof text),
+                        name);
     if (t->tensor.count && !external && t->n_fields == 0)
         return sdx_fail(t->error, SDX_MALFORMED, "no value field is set; %s needs one", text_of(t, text, sizeof text));
     if (t->tensor.dtype == SDX_STRING && (external || (t->n_fields && t->field.storage == RAW)))
@@ -210,8 +211,10 @@ static sdx_status from_int32s(take *t, sdx_value **out) {
     uint8_t *bytes = t->field.data;
     uint16_t *halves = t->field.data;
     for (size_t i = 0; i < t->field.count; i++) {
-        if (width == 2) halves[i] = (uint16_t)in[i];
-        else bytes[i] = (uint8_t)in[i];
+        if (width == 2)
+            halves[i] = (uint16_t)in[i];
+        else
+            bytes[i] = (uint8_t)in[i];
     }
     empty_field(t);
     int bits = sdx_dtype_bits(t->tensor.dtype);
@@ -271,8 +274,7 @@ static sdx_status from_external(take *t, sdx_value **out) {
 
 static sdx_status take_value(take *t, sdx_value **out) {
     SDX_TRY(check_head(t));
-    bool external = t->from->has_data_location &&
-                    t->from->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
+    bool external = t->from->has_data_location && t->from->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
     SDX_TRY(check_fields(t, external));
     if (external) return from_external(t, out);
     return t->tensor.count ? from_field(t, out) : new_value(t, out);

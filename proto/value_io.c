@@ -10,8 +10,10 @@
 /* SequenceProto.DataType and OptionalProto.DataType are one list. */
 enum { ELEM_UNDEFINED, ELEM_TENSOR, ELEM_SPARSE, ELEM_SEQUENCE, ELEM_MAP, ELEM_OPTIONAL, ELEM_COUNT };
 
-static const sdx_kind kind_of_elem[ELEM_COUNT] = {0, SDX_TENSOR, SDX_SPARSE_TENSOR, SDX_SEQUENCE, SDX_MAP, SDX_OPTIONAL};
-static const char *const elem_names[ELEM_COUNT] = {"undefined", "tensor", "sparse tensor", "sequence", "map", "optional"};
+static const sdx_kind kind_of_elem[ELEM_COUNT] = {0,       SDX_TENSOR,  SDX_SPARSE_TENSOR, SDX_SEQUENCE,
+                                                  SDX_MAP, SDX_OPTIONAL};
+static const char *const elem_names[ELEM_COUNT] = {"undefined", "tensor", "sparse tensor",
+                                                   "sequence",  "map",    "optional"};
 
 static int elem_of_kind(sdx_kind kind) {
     int elem = ELEM_COUNT - 1;
@@ -104,10 +106,18 @@ static sdx_status read_items(io *c, int elem, void *const *from, items *list) {
 
 static sdx_status read_sequence(io *c, Onnx__SequenceProto *from, sdx_value **out) {
     int elem = from->has_elem_type ? from->elem_type : ELEM_UNDEFINED;
-    const size_t counts[ELEM_COUNT] = {0, from->n_tensor_values, from->n_sparse_tensor_values, from->n_sequence_values,
-                                       from->n_map_values, from->n_optional_values};
-    void *const lists[ELEM_COUNT] = {NULL, from->tensor_values, from->sparse_tensor_values, from->sequence_values,
-                                     from->map_values, from->optional_values};
+    const size_t counts[ELEM_COUNT] = {0,
+                                       from->n_tensor_values,
+                                       from->n_sparse_tensor_values,
+                                       from->n_sequence_values,
+                                       from->n_map_values,
+                                       from->n_optional_values};
+    void *const lists[ELEM_COUNT] = {NULL,
+                                     from->tensor_values,
+                                     from->sparse_tensor_values,
+                                     from->sequence_values,
+                                     from->map_values,
+                                     from->optional_values};
     SDX_TRY(check_elem(c, "a sequence", elem, counts));
     if (elem == ELEM_UNDEFINED) return sdx_fail(c->error, SDX_MALFORMED, "a sequence has no elem_type");
     SDX_TRY(descend(c));
@@ -116,8 +126,8 @@ static sdx_status read_sequence(io *c, Onnx__SequenceProto *from, sdx_value **ou
     sdx_status status = make_items(c, counts[elem], &list);
     if (!status) status = read_items(c, elem, lists[elem], &list);
     if (!status)
-        status = give(c, sdx_value_new_items(c->memory, SDX_SEQUENCE, list.value, list.n, list.n ? NULL : &none, c->error),
-                      out);
+        status = give(
+            c, sdx_value_new_items(c->memory, SDX_SEQUENCE, list.value, list.n, list.n ? NULL : &none, c->error), out);
     free_items(c, &list);
     c->depth--;
     return status;
@@ -125,8 +135,12 @@ static sdx_status read_sequence(io *c, Onnx__SequenceProto *from, sdx_value **ou
 
 static sdx_status read_optional(io *c, Onnx__OptionalProto *from, sdx_value **out) {
     int elem = from->has_elem_type ? from->elem_type : ELEM_UNDEFINED;
-    void *const found[ELEM_COUNT] = {NULL, from->tensor_value, from->sparse_tensor_value, from->sequence_value,
-                                     from->map_value, from->optional_value};
+    void *const found[ELEM_COUNT] = {NULL,
+                                     from->tensor_value,
+                                     from->sparse_tensor_value,
+                                     from->sequence_value,
+                                     from->map_value,
+                                     from->optional_value};
     size_t counts[ELEM_COUNT];
     for (int i = 0; i < ELEM_COUNT; i++) counts[i] = found[i] != NULL;
     SDX_TRY(check_elem(c, "an optional", elem, counts));
@@ -154,7 +168,8 @@ static int64_t key_at(const sdx_tensor *keys, size_t i) {
     unsigned spare = (unsigned)(64 - 8 * width);
     uint64_t bits = 0;
     memcpy(&bits, (const char *)keys->data + i * width, width);
-    if (sdx_dtype_class(keys->dtype) == SDX_CLASS_SIGNED && spare && bits >> (63 - spare)) bits |= ~0ULL << (64 - spare);
+    if (sdx_dtype_class(keys->dtype) == SDX_CLASS_SIGNED && spare && bits >> (63 - spare))
+        bits |= ~0ULL << (64 - spare);
     return (int64_t)bits;
 }
 
@@ -251,7 +266,8 @@ static const ProtobufCMessageDescriptor *descriptor_of(sdx_kind kind) {
     return NULL;
 }
 
-sdx_status sdx_proto_read_value(const char *path, sdx_kind kind, sdx_memory *memory, sdx_error *error, sdx_value **out) {
+sdx_status sdx_proto_read_value(const char *path, sdx_kind kind, sdx_memory *memory, sdx_error *error,
+                                sdx_value **out) {
     sdx_error own = {0};
     sdx_source source;
     if (!error) error = &own;

@@ -12,10 +12,10 @@ enum { RECORD = 32, RECORDS_FREE = 16, UNKNOWN = 32 };
 
 typedef struct frame {
     const ProtobufCMessageDescriptor *type;
-    size_t end;     /* of the message's bytes */
-    size_t fields;  /* read so far */
-    size_t inner;   /* most that records of the messages inside take at one time */
-    uint64_t seen;  /* fields, by index in the descriptor */
+    size_t end;        /* of the message's bytes */
+    size_t fields;     /* read so far */
+    size_t inner;      /* most that records of the messages inside take at one time */
+    uint64_t seen;     /* fields, by index in the descriptor */
     unsigned union_id; /* field that set the oneof; 0: none */
 } frame;
 
@@ -31,7 +31,7 @@ typedef struct scan {
 typedef struct item {
     const ProtobufCFieldDescriptor *field; /* NULL: unknown */
     unsigned id, wire;
-    size_t place, size;                    /* of the payload, which begins at scan.at */
+    size_t place, size; /* of the payload, which begins at scan.at */
 } item;
 
 static size_t block_cost(size_t size) {
@@ -118,8 +118,8 @@ static frame *top(scan *s) { return &s->frames[s->depth]; }
 static sdx_status read_varint(scan *s, const char *what, size_t most, uint64_t *value) {
     size_t n = varint_read(s->bytes, s->at, top(s)->end, most, value);
     if (n == 0)
-        return sdx_fail(s->error, SDX_MALFORMED, "%s at byte %zu of %s is cut off or longer than %zu bytes", what, s->at,
-                        top(s)->type->short_name, most);
+        return sdx_fail(s->error, SDX_MALFORMED, "%s at byte %zu of %s is cut off or longer than %zu bytes", what,
+                        s->at, top(s)->type->short_name, most);
     s->at += n;
     return SDX_OK;
 }
@@ -178,8 +178,8 @@ static sdx_status count_packed(scan *s, const item *it, size_t *count) {
     for (size_t at = s->at, n; wire == VARINT && at < end; at += n, ++*count) {
         n = varint_read(s->bytes, at, end, LONG, &value);
         if (n == 0)
-            return sdx_fail(s->error, SDX_MALFORMED, "the element of '%s' at byte %zu is cut off or longer than 10 bytes",
-                            it->field->name, at);
+            return sdx_fail(s->error, SDX_MALFORMED,
+                            "the element of '%s' at byte %zu is cut off or longer than 10 bytes", it->field->name, at);
     }
     return SDX_OK;
 }
@@ -195,8 +195,9 @@ static sdx_status read_tag(scan *s, item *it) {
                         (unsigned long long)id, it->place, top(s)->type->short_name);
     it->id = (unsigned)id;
     if (it->wire == GROUP_START || it->wire == GROUP_END || it->wire > FIXED32)
-        return sdx_fail(s->error, SDX_MALFORMED, "field %u of %s at byte %zu has wire type %u (%s), which ONNX never has",
-                        it->id, top(s)->type->short_name, it->place, it->wire, wire_name(it->wire));
+        return sdx_fail(s->error, SDX_MALFORMED,
+                        "field %u of %s at byte %zu has wire type %u (%s), which ONNX never has", it->id,
+                        top(s)->type->short_name, it->place, it->wire, wire_name(it->wire));
     it->field = protobuf_c_message_descriptor_get_field(top(s)->type, it->id);
     return SDX_OK;
 }
@@ -224,8 +225,9 @@ static sdx_status check_once(scan *s, const item *it, bool first) {
     frame *f = top(s);
     if (it->field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) {
         if (f->union_id && (f->union_id != it->id || it->field->type == PROTOBUF_C_TYPE_MESSAGE))
-            return sdx_fail(s->error, SDX_MALFORMED, "field '%s' of %s at byte %zu: one of its alternatives is set already",
-                            it->field->name, f->type->short_name, it->place);
+            return sdx_fail(s->error, SDX_MALFORMED,
+                            "field '%s' of %s at byte %zu: one of its alternatives is set already", it->field->name,
+                            f->type->short_name, it->place);
         f->union_id = it->id;
     }
     if (!first && it->field->type == PROTOBUF_C_TYPE_MESSAGE && it->field->label != PROTOBUF_C_LABEL_REPEATED)
@@ -236,8 +238,8 @@ static sdx_status check_once(scan *s, const item *it, bool first) {
 
 static sdx_status enter(scan *s, const item *it) {
     if (s->depth == SDX_WIRE_DEPTH)
-        return sdx_fail(s->error, SDX_MALFORMED, "field '%s' at byte %zu nests deeper than %d messages", it->field->name,
-                        it->place, SDX_WIRE_DEPTH);
+        return sdx_fail(s->error, SDX_MALFORMED, "field '%s' at byte %zu nests deeper than %d messages",
+                        it->field->name, it->place, SDX_WIRE_DEPTH);
     const ProtobufCMessageDescriptor *type = it->field->descriptor;
     s->need += block_cost(type->sizeof_message);
     s->frames[++s->depth] = (frame){.type = type, .end = s->at + it->size};
@@ -247,8 +249,10 @@ static sdx_status enter(scan *s, const item *it) {
 static void leave(scan *s) {
     const frame *f = top(s);
     size_t open = records_cost(f->fields) + f->inner;
-    if (s->depth-- == 0) s->need += open;
-    else if (top(s)->inner < open) top(s)->inner = open;
+    if (s->depth-- == 0)
+        s->need += open;
+    else if (top(s)->inner < open)
+        top(s)->inner = open;
 }
 
 static sdx_status known_field(scan *s, item *it) {
@@ -292,8 +296,10 @@ sdx_status sdx_wire_check(const ProtobufCMessageDescriptor *type, const unsigned
         return sdx_fail(error, SDX_MALFORMED, "%s has %zu bytes; protobuf allows %d", type->short_name, size, INT_MAX);
     s.frames[0] = (frame){.type = type, .end = size};
     while (s.depth >= 0) {
-        if (s.at < top(&s)->end) SDX_TRY(one_field(&s));
-        else leave(&s);
+        if (s.at < top(&s)->end)
+            SDX_TRY(one_field(&s));
+        else
+            leave(&s);
     }
     *need = s.need;
     size_t allowed = size * SDX_WIRE_FACTOR + SDX_WIRE_FREE;

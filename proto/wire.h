@@ -7,11 +7,11 @@
 #include <protobuf-c/protobuf-c.h>
 
 enum {
-    SDX_WIRE_DEPTH = 100,      /* messages inside the outermost one */
-    SDX_WIRE_FACTOR = 16,      /* bytes in memory allowed for one byte of a file ... */
-    SDX_WIRE_FREE = 64 << 20,  /* ... beyond these */
-    SDX_POOL_LARGE = 1024,     /* blocks from this size on are separate allocations, see message.h */
-    SDX_POOL_HEADER = 256      /* most that a separate allocation takes beside its payload */
+    SDX_WIRE_DEPTH = 100,     /* messages inside the outermost one */
+    SDX_WIRE_FACTOR = 16,     /* bytes in memory allowed for one byte of a file ... */
+    SDX_WIRE_FREE = 64 << 20, /* ... beyond these */
+    SDX_POOL_LARGE = 1024,    /* blocks from this size on are separate allocations, see message.h */
+    SDX_POOL_HEADER = 256     /* most that a separate allocation takes beside its payload */
 };
 
 /* Checks `bytes` as one message of `type`. *need: about what unpacking them will take. MALFORMED says what was found

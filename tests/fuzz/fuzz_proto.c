@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Any bytes as a model: decoded, every tensor taken. What the decoder accepts must come back from the encoder: the
  * packed tree decodes again, and packs to the same bytes. The corpus is models; nothing is read beside the input. */
-#include "proto/onnx.pb-c.h"
 #include "proto/message.h"
+#include "proto/onnx.pb-c.h"
 #include "proto/proto.h"
 #include <stdlib.h>
 #include <string.h>

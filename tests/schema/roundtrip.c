@@ -14,8 +14,10 @@ static sdx_status copy_model(const char *in, const char *out, sdx_memory *memory
     sdx_source_close(&source);
     if (!status) status = sdx_sink_create(out, memory, error, &sink);
     if (!status) status = sdx_proto_encode(sdx_proto_model(proto), sink, memory, error);
-    if (!status) status = sdx_sink_commit(sink, error);
-    else sdx_sink_discard(sink);
+    if (!status)
+        status = sdx_sink_commit(sink, error);
+    else
+        sdx_sink_discard(sink);
     sdx_proto_free(proto);
     return status;
 }
@@ -36,10 +38,12 @@ int main(void) {
         sdx_error error = {0};
         sdx_memory_init(&memory, 0);
         if (sscanf(line, "%d %4095s %4095s", &kind, in, out) != 3) return 2;
-        sdx_status status = kind ? copy_value(in, out, (sdx_kind)kind, &memory, &error)
-                                 : copy_model(in, out, &memory, &error);
-        if (!status && sdx_memory_used(&memory)) printf("%zu bytes are left\n", sdx_memory_used(&memory));
-        else puts(status ? error.message : "ok");
+        sdx_status status =
+            kind ? copy_value(in, out, (sdx_kind)kind, &memory, &error) : copy_model(in, out, &memory, &error);
+        if (!status && sdx_memory_used(&memory))
+            printf("%zu bytes are left\n", sdx_memory_used(&memory));
+        else
+            puts(status ? error.message : "ok");
     }
     return 0;
 }

@@ -7,8 +7,21 @@
 #include "tests/unit/wire_bytes.h"
 
 enum { GRAPH_INITIALIZER = 5, GRAPH_SPARSE = 15, MODEL_GRAPH = 7 };
-enum { DIMS = 1, DATA_TYPE = 2, SEGMENT = 3, FLOATS = 4, INT32S = 5, STRINGS = 6, INT64S = 7, NAME = 8, RAW = 9,
-       DOUBLES = 10, UINT64S = 11, EXTERNAL = 13, LOCATION = 14 };
+enum {
+    DIMS = 1,
+    DATA_TYPE = 2,
+    SEGMENT = 3,
+    FLOATS = 4,
+    INT32S = 5,
+    STRINGS = 6,
+    INT64S = 7,
+    NAME = 8,
+    RAW = 9,
+    DOUBLES = 10,
+    UINT64S = 11,
+    EXTERNAL = 13,
+    LOCATION = 14
+};
 
 /* "W" of the type and dims (ended by -1). */
 static inline void put_head(bytes *b, int64_t dtype, const int64_t *dims) {
@@ -60,7 +73,8 @@ static inline sdx_status take_sparse_initializer(bytes *sparse, sdx_memory *memo
     sdx_proto *proto = NULL;
     *out = NULL;
     sdx_status status = decode_part(sparse, GRAPH_SPARSE, NULL, memory, error, &proto);
-    if (!status) status = sdx_proto_take_sparse(proto, sdx_proto_model(proto)->graph->sparse_initializer[0], error, out);
+    if (!status)
+        status = sdx_proto_take_sparse(proto, sdx_proto_model(proto)->graph->sparse_initializer[0], error, out);
     sdx_proto_free(proto);
     return status;
 }

@@ -2,13 +2,13 @@
  * TensorProto and SparseTensorProto to values: every storage form, every rule, moved payloads, and any bytes at all:
  * cut, flipped, or with an allocation failing. */
 #include "tests/unit/proto_model.h"
+#include <cmocka.h>
 #include <float.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 static void put_raw(bytes *b, const void *data, size_t size) { put_blob(b, RAW, data, size); }
 
@@ -124,10 +124,10 @@ static void narrow_int32_data(void **state) {
     static const struct {
         int dtype;
         int64_t low, high;
-    } rows[] = {{SDX_U8, 0, 255},          {SDX_I8, -128, 127},     {SDX_U16, 0, 65535},      {SDX_I16, -32768, 32767},
-                {SDX_BOOL, 0, 1},          {SDX_F16, 0, 65535},     {SDX_BF16, 0, 65535},     {SDX_F8E4M3FN, 0, 255},
-                {SDX_F8E4M3FNUZ, 0, 255},  {SDX_F8E5M2, 0, 255},    {SDX_F8E5M2FNUZ, 0, 255}, {SDX_F8E8M0, 0, 255},
-                {SDX_F6E2M3, 0, 63},       {SDX_F6E3M2, 0, 63}};
+    } rows[] = {{SDX_U8, 0, 255},         {SDX_I8, -128, 127},  {SDX_U16, 0, 65535},      {SDX_I16, -32768, 32767},
+                {SDX_BOOL, 0, 1},         {SDX_F16, 0, 65535},  {SDX_BF16, 0, 65535},     {SDX_F8E4M3FN, 0, 255},
+                {SDX_F8E4M3FNUZ, 0, 255}, {SDX_F8E5M2, 0, 255}, {SDX_F8E5M2FNUZ, 0, 255}, {SDX_F8E8M0, 0, 255},
+                {SDX_F6E2M3, 0, 63},      {SDX_F6E3M2, 0, 63}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         size_t width = sdx_dtype_size((sdx_dtype)rows[i].dtype);
         unsigned char wanted[4];
@@ -242,7 +242,8 @@ static void large_payloads_move(void **state) {
         unsigned field;
         int dtype;
         int64_t count;
-    } forms[] = {{RAW, SDX_F32, COUNT}, {FLOATS, SDX_F32, COUNT}, {DOUBLES, SDX_F64, COUNT / 2}, {RAW, SDX_I64, COUNT / 2}};
+    } forms[] = {
+        {RAW, SDX_F32, COUNT}, {FLOATS, SDX_F32, COUNT}, {DOUBLES, SDX_F64, COUNT / 2}, {RAW, SDX_I64, COUNT / 2}};
     for (size_t k = 0; k < sizeof forms / sizeof forms[0]; k++) {
         sdx_memory memory;
         sdx_error error = {0};
@@ -304,8 +305,10 @@ static void large_varints_move(void **state) {
         bytes b = {0};
         for (int i = 0; i < COUNT; i++) narrow[i] = (int32_t)(numbers[i] = i * forms[k].factor);
         put_head(&b, forms[k].dtype, SHAPE(COUNT)), put_varints(&b, forms[k].field, COUNT, numbers);
-        if (k == 0) expect_bytes(&b, narrow, sizeof narrow, "int32_data");
-        else expect_bytes(&b, numbers, sizeof numbers, "64-bit numbers");
+        if (k == 0)
+            expect_bytes(&b, narrow, sizeof narrow, "int32_data");
+        else
+            expect_bytes(&b, numbers, sizeof numbers, "64-bit numbers");
     }
 }
 
@@ -441,10 +444,10 @@ static sdx_status load(const unsigned char *data, size_t size, sdx_memory *memor
     for (size_t i = 0; graph && i < graph->n_initializer + graph->n_sparse_initializer; i++) {
         sdx_value *value = NULL;
         sdx_error own = {0};
-        sdx_status got = i < graph->n_initializer
-                             ? sdx_proto_take_tensor(proto, graph->initializer[i], &own, &value)
-                             : sdx_proto_take_sparse(proto, graph->sparse_initializer[i - graph->n_initializer], &own,
-                                                     &value);
+        sdx_status got =
+            i < graph->n_initializer
+                ? sdx_proto_take_tensor(proto, graph->initializer[i], &own, &value)
+                : sdx_proto_take_sparse(proto, graph->sparse_initializer[i - graph->n_initializer], &own, &value);
         assert_true((got == SDX_OK) == (value != NULL) && (got == SDX_OK) == (own.message[0] == '\0'));
         sdx_value_release(value);
         if (got) status = got;
@@ -497,7 +500,8 @@ static void every_allocation(void **state) {
         sdx_memory_init(&memory, 0);
         atomic_store(&memory.fail_after, n);
         status = load(b.data, b.size, &memory);
-        if (status != SDX_OK && status != SDX_OUT_OF_MEMORY) fail_msg("allocation %d: %s", (int)n, sdx_status_text(status));
+        if (status != SDX_OK && status != SDX_OUT_OF_MEMORY)
+            fail_msg("allocation %d: %s", (int)n, sdx_status_text(status));
         assert_true(n < 1000);
     }
     assert_true(n > 10);
@@ -511,19 +515,28 @@ static void not_protobuf(void **state) {
     sdx_memory_init(&memory, 0);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         assert_int_equal(load((const unsigned char *)texts[i], strlen(texts[i]), &memory), SDX_MALFORMED);
-    assert_int_equal(load((const unsigned char *)"", 0, &memory), SDX_OK); /* an empty message; the loader misses a graph */
+    assert_int_equal(load((const unsigned char *)"", 0, &memory),
+                     SDX_OK); /* an empty message; the loader misses a graph */
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(raw_data_of_every_dtype), cmocka_unit_test(packed_elements),
-        cmocka_unit_test(typed_fields),            cmocka_unit_test(narrow_int32_data),
-        cmocka_unit_test(strings),                 cmocka_unit_test(empty_tensors),
-        cmocka_unit_test(broken_heads),            cmocka_unit_test(fields_and_sizes),
-        cmocka_unit_test(large_payloads_move),     cmocka_unit_test(memory_limit_holds),
-        cmocka_unit_test(large_varints_move),      cmocka_unit_test(refuses_huge_files),
-        cmocka_unit_test(sparse_tensors),          cmocka_unit_test(every_prefix),
-        cmocka_unit_test(every_bit),               cmocka_unit_test(every_allocation),
+        cmocka_unit_test(raw_data_of_every_dtype),
+        cmocka_unit_test(packed_elements),
+        cmocka_unit_test(typed_fields),
+        cmocka_unit_test(narrow_int32_data),
+        cmocka_unit_test(strings),
+        cmocka_unit_test(empty_tensors),
+        cmocka_unit_test(broken_heads),
+        cmocka_unit_test(fields_and_sizes),
+        cmocka_unit_test(large_payloads_move),
+        cmocka_unit_test(memory_limit_holds),
+        cmocka_unit_test(large_varints_move),
+        cmocka_unit_test(refuses_huge_files),
+        cmocka_unit_test(sparse_tensors),
+        cmocka_unit_test(every_prefix),
+        cmocka_unit_test(every_bit),
+        cmocka_unit_test(every_allocation),
         cmocka_unit_test(not_protobuf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

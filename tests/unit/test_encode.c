@@ -4,6 +4,7 @@
 #include "proto/encode.h"
 #include "proto/onnx_data.pb-c.h"
 #include "tests/unit/proto_model.h"
+#include <cmocka.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 static char folder[] = "/tmp/sardonyx-encode-XXXXXX";
 static char path[64];
@@ -58,8 +58,10 @@ static sdx_status copy_model(const bytes *b, sdx_memory *memory, sdx_error *erro
     sdx_status status = sdx_proto_decode(&source, NULL, memory, error, &proto);
     if (!status) status = sdx_sink_create(path, memory, error, &sink);
     if (!status) status = sdx_proto_encode(sdx_proto_model(proto), sink, memory, error);
-    if (!status) status = sdx_sink_commit(sink, error);
-    else sdx_sink_discard(sink);
+    if (!status)
+        status = sdx_sink_commit(sink, error);
+    else
+        sdx_sink_discard(sink);
     sdx_proto_free(proto);
     return status;
 }
@@ -229,8 +231,10 @@ static sdx_value *sample(sdx_dtype dtype, int rank, const int64_t *dims) {
     size_t size = sdx_tensor_bytes(&value->tensor);
     for (size_t i = 0; i < size && class != SDX_CLASS_STRING; i++) {
         unsigned byte = (unsigned)(i * 37 + 11);
-        if (class == SDX_CLASS_BOOL) byte &= 1;
-        else if (bits < 8) byte &= (1u << bits) - 1;
+        if (class == SDX_CLASS_BOOL)
+            byte &= 1;
+        else if (bits < 8)
+            byte &= (1u << bits) - 1;
         if (class == SDX_CLASS_SIGNED && bits < 8 && byte >> (bits - 1)) byte |= ~0u << bits;
         data[i] = (unsigned char)byte;
     }
@@ -283,7 +287,8 @@ static sdx_value *map(sdx_value *keys, sdx_value *values) {
     return value;
 }
 
-#define DIMS1(n) 1, (int64_t[]){n}
+#define DIMS1(n)                                                                                                       \
+    1, (int64_t[]) { n }
 
 static void sequences_and_optionals(void **state) {
     (void)state;

@@ -2,6 +2,7 @@
  * External data in a folder of its own: what may be read, and everything that must not be. */
 #include "proto/decode.h"
 #include "tests/unit/proto_model.h"
+#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 /* TOP/outside.bin and TOP/model/: the base folder. */
 static char top[] = "/tmp/sardonyx-external-XXXXXX";
@@ -141,14 +141,26 @@ static void reads_ranges(void **state) {
 
 static void refuses_ranges(void **state) {
     (void)state;
-    expect_refused(external(4, "w.bin", "61", NULL), SDX_MALFORMED, "4 bytes at offset 61 pass the end of its 64 bytes");
+    expect_refused(external(4, "w.bin", "61", NULL), SDX_MALFORMED,
+                   "4 bytes at offset 61 pass the end of its 64 bytes");
     expect_refused(external(4, "w.bin", "65", NULL), SDX_MALFORMED, "pass the end");
     expect_refused(external(4, "w.bin", "9223372036854775807", NULL), SDX_MALFORMED, "pass the end");
     expect_refused(external(1LL << 40, "w.bin", NULL, NULL), SDX_MALFORMED, "1099511627776 bytes at offset 0 pass");
     expect_refused(external(4, "w.bin", NULL, "5"), SDX_MALFORMED, "length is 5; the tensor takes 4 bytes");
     expect_refused(external(4, "w.bin", NULL, "3"), SDX_MALFORMED, "length is 3");
-    static const char *const bad[] = {"-1", "+1", "", " 1", "1 ", "1x", "0x10", "1.0", "1e3", "9223372036854775808",
-                                      "18446744073709551616", "99999999999999999999999", "\xd9\xa1"};
+    static const char *const bad[] = {"-1",
+                                      "+1",
+                                      "",
+                                      " 1",
+                                      "1 ",
+                                      "1x",
+                                      "0x10",
+                                      "1.0",
+                                      "1e3",
+                                      "9223372036854775808",
+                                      "18446744073709551616",
+                                      "99999999999999999999999",
+                                      "\xd9\xa1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         expect_refused(external(4, "w.bin", bad[i], NULL), SDX_MALFORMED, "must be a decimal number of bytes");
         expect_refused(external(4, "w.bin", NULL, bad[i]), SDX_MALFORMED, "must be a decimal number of bytes");
@@ -160,8 +172,13 @@ static void refuses_locations(void **state) {
     expect_refused(external(4, NULL, NULL, NULL), SDX_MALFORMED, "external data has no location");
     expect_refused(external(4, "", NULL, NULL), SDX_MALFORMED, "location '' is empty");
     expect_refused(external(4, "/etc/passwd", NULL, NULL), SDX_MALFORMED, "location '/etc/passwd' is absolute");
-    static const char *const climbing[] = {"..", "../outside.bin", "folder/../../outside.bin", "folder/..", "folder/../w.bin",
-                                           "./../outside.bin", "folder//../w.bin"};
+    static const char *const climbing[] = {"..",
+                                           "../outside.bin",
+                                           "folder/../../outside.bin",
+                                           "folder/..",
+                                           "folder/../w.bin",
+                                           "./../outside.bin",
+                                           "folder//../w.bin"};
     for (size_t i = 0; i < sizeof climbing / sizeof climbing[0]; i++)
         expect_refused(external(4, climbing[i], NULL, NULL), SDX_MALFORMED, "contains '..'");
     expect_refused(external(4, "missing.bin", NULL, NULL), SDX_IO, "'missing.bin' cannot be read: No such file");
@@ -195,7 +212,8 @@ static void refuses_locations(void **state) {
 
 static void refuses_links(void **state) {
     (void)state;
-    static const char *const links[] = {"inner", "outer", "inner_folder/w.bin", "outer_folder/w.bin", "loop", "dangling"};
+    static const char *const links[] = {"inner", "outer",   "inner_folder/w.bin", "outer_folder/w.bin",
+                                        "loop",  "dangling"};
     for (size_t i = 0; i < sizeof links / sizeof links[0]; i++)
         expect_refused(external(4, links[i], NULL, NULL), SDX_IO, "cannot be read");
     expect_refused(external(4, "inner", NULL, NULL), SDX_IO, "is a link or lies behind one");
@@ -228,7 +246,8 @@ static void needs_a_folder(void **state) {
     assert_non_null(strstr(error.message, "there is no base folder"));
     error = (sdx_error){0};
     b = external(4, "w.bin", NULL, NULL);
-    assert_int_equal(take_initializer(&b, &(sdx_proto_options){"/nonexistent/x", false}, &memory, &error, &value), SDX_IO);
+    assert_int_equal(take_initializer(&b, &(sdx_proto_options){"/nonexistent/x", false}, &memory, &error, &value),
+                     SDX_IO);
     assert_non_null(strstr(error.message, "base folder cannot be opened"));
 }
 
@@ -304,7 +323,8 @@ static void shrinking_file(void **state) {
     sdx_value *value = NULL;
     make_file("model/shrink", SIZE);
     sdx_memory_init(&memory, 0);
-    assert_int_equal(decode_part(&b, GRAPH_INITIALIZER, &(sdx_proto_options){base, false}, &memory, &error, &proto), SDX_OK);
+    assert_int_equal(decode_part(&b, GRAPH_INITIALIZER, &(sdx_proto_options){base, false}, &memory, &error, &proto),
+                     SDX_OK);
     Onnx__TensorProto *tensor = sdx_proto_model(proto)->graph->initializer[0];
     assert_int_equal(sdx_proto_take_tensor(proto, tensor, &error, &value), SDX_OK);
     sdx_value_release(value);

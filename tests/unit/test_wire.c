@@ -3,11 +3,11 @@
 #include "proto/onnx.pb-c.h"
 #include "proto/wire.h"
 #include "tests/unit/wire_bytes.h"
+#include <cmocka.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <cmocka.h>
 
 enum { MODEL_GRAPH = 7, MODEL_DOC = 6, GRAPH_NODE = 1, NODE_ATTRIBUTE = 5, ATTRIBUTE_GRAPH = 6, GRAPH_NAME = 2 };
 
@@ -59,7 +59,8 @@ static void refuses_too_many_bytes(void **state) {
     (void)state;
     size_t need;
     sdx_error error = {0};
-    assert_int_equal(sdx_wire_check(model, (const unsigned char *)"", (size_t)INT_MAX + 1, &need, &error), SDX_MALFORMED);
+    assert_int_equal(sdx_wire_check(model, (const unsigned char *)"", (size_t)INT_MAX + 1, &need, &error),
+                     SDX_MALFORMED);
     assert_non_null(strstr(error.message, "2147483648 bytes"));
 }
 
@@ -77,7 +78,8 @@ static void refuses_field_numbers(void **state) {
 
 static void refuses_wire_types(void **state) {
     (void)state;
-    static const char *const words[] = {"wire type 3 (group start)", "wire type 4 (group end)", "wire type 6", "wire type 7"};
+    static const char *const words[] = {"wire type 3 (group start)", "wire type 4 (group end)", "wire type 6",
+                                        "wire type 7"};
     static const unsigned wires[] = {3, 4, 6, 7};
     for (int i = 0; i < 4; i++) {
         bytes b = {0};
@@ -166,8 +168,9 @@ static void refuses_depth(void **state) {
 
 static void refuses_text(void **state) {
     (void)state;
-    static const char *const bad[] = {"\xff", "a\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-                                      "\xf0\x80\x80\x80", "\x80", "\xe2\x82", "\xc3(", "\xf8\x88\x80\x80\x80"};
+    static const char *const bad[] = {
+        "\xff", "a\xc3",    "\xc0\x80", "\xe0\x80\x80",        "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf0\x80\x80\x80",
+        "\x80", "\xe2\x82", "\xc3(",    "\xf8\x88\x80\x80\x80"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         bytes b = {0};
         put_text(&b, 2, bad[i]);
@@ -216,12 +219,12 @@ static void refuses_bombs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(accepts_empty_and_small),   cmocka_unit_test(accepts_unknown_fields),
-        cmocka_unit_test(refuses_too_many_bytes),    cmocka_unit_test(refuses_field_numbers),
-        cmocka_unit_test(refuses_wire_types),        cmocka_unit_test(refuses_varints),
-        cmocka_unit_test(refuses_lengths),           cmocka_unit_test(refuses_repeated_messages),
-        cmocka_unit_test(refuses_depth),             cmocka_unit_test(refuses_text),
-        cmocka_unit_test(checks_packed_fields),      cmocka_unit_test(refuses_bombs),
+        cmocka_unit_test(accepts_empty_and_small), cmocka_unit_test(accepts_unknown_fields),
+        cmocka_unit_test(refuses_too_many_bytes),  cmocka_unit_test(refuses_field_numbers),
+        cmocka_unit_test(refuses_wire_types),      cmocka_unit_test(refuses_varints),
+        cmocka_unit_test(refuses_lengths),         cmocka_unit_test(refuses_repeated_messages),
+        cmocka_unit_test(refuses_depth),           cmocka_unit_test(refuses_text),
+        cmocka_unit_test(checks_packed_fields),    cmocka_unit_test(refuses_bombs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
