@@ -92,26 +92,26 @@ static void narrow_i64(const int64_t *x, sdx_dtype to, void *y, int64_t n) {
 }
 
 /* f16, bf16, f8 -> f32 and back. */
-static void f32_from_narrow(sdx_dtype from, const void *x, float *y, int64_t n) {
-    if (from == SDX_F16) EACH(float, uint16_t, sdx_f32_from_f16(v));
-    if (from == SDX_BF16) EACH(float, uint16_t, sdx_f32_from_bf16(v));
-    EACH(float, uint8_t, sdx_f32_from_f8(from, v));
+static void f32_from_narrow(const sdx_kernels *kernels, sdx_dtype from, const void *x, float *y, int64_t n) {
+    if (from == SDX_F16) kernels->f32_from_f16(x, y, n);
+    else if (from == SDX_BF16) kernels->f32_from_bf16(x, y, n);
+    else EACH(float, uint8_t, sdx_f32_from_f8(from, v));
 }
 
-static void narrow_from_f32(const float *x, sdx_dtype to, void *y, int64_t n) {
-    if (to == SDX_F16) EACH(uint16_t, float, sdx_f16_from_f32(v));
-    if (to == SDX_BF16) EACH(uint16_t, float, sdx_bf16_from_f32(v));
-    EACH(uint8_t, float, sdx_f8_from_f32(to, v, true));
+static void narrow_from_f32(const sdx_kernels *kernels, const float *x, sdx_dtype to, void *y, int64_t n) {
+    if (to == SDX_F16) kernels->f16_from_f32(x, y, n);
+    else if (to == SDX_BF16) kernels->bf16_from_f32(x, y, n);
+    else EACH(uint8_t, float, sdx_f8_from_f32(to, v, true));
 }
 
 static bool is_narrow(sdx_dtype dtype) { return sdx_work_dtype(dtype) != dtype; }
 
 /* One block through f32 or f64 in between. */
-static void convert_block(sdx_dtype from, const void *x, sdx_dtype to, void *y, int64_t n) {
+static void convert_block(const sdx_kernels *kernels, sdx_dtype from, const void *x, sdx_dtype to, void *y, int64_t n) {
     float single[BLOCK];
     double wide[BLOCK];
     if (is_narrow(from)) {
-        f32_from_narrow(from, x, single, n);
+        f32_from_narrow(kernels, from, x, single, n);
         x = single;
         from = SDX_F32;
     } else if (from == SDX_I64 && is_narrow(to)) {
@@ -131,20 +131,20 @@ static void convert_block(sdx_dtype from, const void *x, sdx_dtype to, void *y, 
 }
 
 void sdx_convert(const struct sdx_kernels *kernels, sdx_dtype from, const void *x, sdx_dtype to, void *y, int64_t n) {
-    (void)kernels;
     if (from == to) {
         memcpy(y, x, (size_t)n * sdx_dtype_size(to));
         return;
     }
     if (is_narrow(from) && to == SDX_F32) {
-        f32_from_narrow(from, x, y, n);
+        f32_from_narrow(kernels, from, x, y, n);
         return;
     }
     if (from == SDX_F32 && is_narrow(to)) {
-        narrow_from_f32(x, to, y, n);
+        narrow_from_f32(kernels, x, to, y, n);
         return;
     }
     int64_t x_size = (int64_t)sdx_dtype_size(from), y_size = (int64_t)sdx_dtype_size(to);
     for (int64_t k = 0; k < n; k += BLOCK)
-        convert_block(from, (const char *)x + k * x_size, to, (char *)y + k * y_size, n - k < BLOCK ? n - k : BLOCK);
+        convert_block(kernels, from, (const char *)x + k * x_size, to, (char *)y + k * y_size,
+                      n - k < BLOCK ? n - k : BLOCK);
 }
