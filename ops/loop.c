@@ -180,6 +180,11 @@ static int64_t tile_elements(const sdx_loop *loop) {
     return TILE_BYTES / (int64_t)size;
 }
 
+/* A short row that is repeated over and over: one tile of it serves for all, when tiles are whole numbers of rows. */
+static bool repeats(const sdx_walk *walk, int k) {
+    return walk->rank == 2 && walk->stride[k][0] == 0 && walk->stride[k][1] == 1;
+}
+
 /* Any mix of operands: what is not already a run of work dtype goes through a tile. */
 static __attribute__((noinline)) void tiled_chunk(const sdx_loop *loop, int64_t begin, int64_t end) {
     tiles t;
@@ -192,12 +197,13 @@ static __attribute__((noinline)) void tiled_chunk(const sdx_loop *loop, int64_t 
         if (step[k] == 0) sdx_convert(loop->kernels, loop->stored[k], loop->data[k], loop->work[k], t.operand[k], 1);
         at[k] = t.operand[k];
     }
-    sdx_cursor_seek(walk, begin, &cursor);
+    if (walk->rank == 2 && walk->dim[1] < most) most -= most % walk->dim[1];
     for (int64_t f = begin, n; f < end; f += n) {
         n = end - f < most ? end - f : most;
+        sdx_cursor_seek(walk, f, &cursor);
         for (int k = 0; k < walk->n; k++) {
             char *linear = loop->data[k] + f * (int64_t)sdx_dtype_size(loop->stored[k]);
-            if (step[k] == 0) continue;
+            if (step[k] == 0 || (f > begin && repeats(walk, k) && most % walk->dim[1] == 0)) continue;
             if (loop->linear[k] && loop->stored[k] == loop->work[k]) at[k] = linear;
             else if (loop->linear[k] && k) sdx_convert(loop->kernels, loop->stored[k], linear, loop->work[k], at[k], n);
             else if (k) gather(loop, k, cursor, n, t.operand[k], t.raw);
@@ -206,8 +212,6 @@ static __attribute__((noinline)) void tiled_chunk(const sdx_loop *loop, int64_t 
         if (loop->stored[0] != loop->work[0])
             sdx_convert(loop->kernels, loop->work[0], at[0], loop->stored[0],
                         loop->data[0] + f * (int64_t)sdx_dtype_size(loop->stored[0]), n);
-        for (int64_t left = n, run; left > 0; left -= run, sdx_cursor_move(walk, &cursor, run))
-            run = sdx_cursor_run(walk, &cursor, left);
     }
 }
 

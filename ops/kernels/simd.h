@@ -42,6 +42,14 @@
 
 static inline vf vf_from_bits(vi a) { return (vf)a; }
 static inline vi vf_bits(vf a) { return (vi)a; }
+#if !SDX_LEVEL_AVX512
+/* a 2^n for integral n in [-252, 254], in two steps so that a denormal result is rounded once. */
+static inline vf vf_ldexp(vf a, vf n) {
+    vi whole = vf_to_i(n), part = whole >> 1;
+    vf low = (vf)((part + vi_set(127)) << 23), high = (vf)((whole - part + vi_set(127)) << 23);
+    return a * low * high;
+}
+#endif
 static inline vf vf_abs(vf a) { return (vf)((vi)a & vi_set(0x7fffffff)); }
 static inline vf vf_neg(vf a) { return (vf)((vi)a ^ vi_set(INT32_MIN)); }
 /* a where both are numbers: vf_min(a, b) = a < b ? a : b, so b when either is NaN. */

@@ -20,7 +20,7 @@ static inline vf vf_copysign(vf size, vf sign) {
     return vf_from_bits((vf_bits(size) & vi_set(INT32_MAX)) | (vf_bits(sign) & vi_set(INT32_MIN)));
 }
 
-/* 2^n e^r with x = n ln 2 + r. The scale goes on in two halves, so that denormal results round once. */
+/* 2^n e^r with x = n ln 2 + r */
 static inline vf vf_exp(vf x) {
     vf limited = vf_clamp(x, -104.0F, 89.0F);
     vf n = vf_round(limited * vf_set(1.44269504F));
@@ -29,9 +29,7 @@ static inline vf vf_exp(vf x) {
     vf p = SDX_POLYNOMIAL(r, 5.00000007e-1F, 1.66666659e-1F, 4.16662921e-2F, 8.33349817e-3F, 1.39448704e-3F,
                           1.97902347e-4F);
     p = vf_fma(r * r, p, r) + vf_set(1.0F);
-    vi whole = vf_to_i(n), half = whole >> 1;
-    vf low = vf_from_bits((half + vi_set(127)) << 23), high = vf_from_bits((whole - half + vi_set(127)) << 23);
-    return p * low * high;
+    return vf_ldexp(p, n);
 }
 
 /* e^x - 1 */

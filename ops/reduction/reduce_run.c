@@ -113,10 +113,13 @@ static void reduce_row(const reduction *r, const sdx_reducer *kernel, int64_t ba
 
 static void reduce_columns(const reduction *r, const sdx_reducer *kernel, int64_t base, int64_t columns, int64_t begin,
                            int64_t end, accumulator *acc, const double *shift, double *buffer) {
+    int64_t most = r->x->dtype == r->work ? INT64_MAX : 1, stride = r->along.stride[0][r->along.rank - 1];
     sdx_cursor at;
     sdx_cursor_seek(&r->along, begin, &at);
-    for (int64_t k = begin; k < end; k++, sdx_cursor_move(&r->along, &at, 1))
-        kernel->columns(elements(r, base + at.offset[0], columns, buffer), columns, acc, shift);
+    for (int64_t k = begin, rows; k < end; k += rows, sdx_cursor_move(&r->along, &at, rows)) {
+        rows = sdx_cursor_run(&r->along, &at, end - k < most ? end - k : most);
+        kernel->columns(elements(r, base + at.offset[0], columns, buffer), columns, rows, stride, acc, shift);
+    }
 }
 
 /* acc[0 .. n) of the outputs from `first` on, over the reduced elements [begin, end); n as piece_length says. */
@@ -226,7 +229,7 @@ static void part_chunk(void *argument, int64_t begin, int64_t end, int worker) {
 static void join_parts(const reduction *r, sdx_reducer_id id) {
     sdx_reducer_id join = id == SDX_REDUCER_MAX || id == SDX_REDUCER_MIN || id == SDX_REDUCER_PROD ? id : SDX_REDUCER_SUM;
     const sdx_reducer *kernel = r->kernels->reducer(join, r->sum);
-    for (int64_t p = 1; p < r->parts; p++) kernel->columns(&r->partial[p * r->outputs], r->outputs, r->partial, NULL);
+    kernel->columns(&r->partial[r->outputs], r->outputs, r->parts - 1, r->outputs, r->partial, NULL);
 }
 
 static sdx_status run_parts(sdx_compute *compute, reduction *r) {

@@ -43,6 +43,7 @@ static inline vf vf_floor(vf a) { return _mm512_roundscale_ps(a, 9); }
 static inline vf vf_ceil(vf a) { return _mm512_roundscale_ps(a, 10); }
 static inline vi vf_to_i(vf a) { return (vi)_mm512_cvtps_epi32(a); }
 static inline vf vi_to_f(vi a) { return _mm512_cvtepi32_ps((__m512i)a); }
+static inline vf vf_ldexp(vf a, vf n) { return _mm512_scalef_ps(a, n); }
 static inline vi vi_shr(vi a, int n) { return (vi)_mm512_srli_epi32((__m512i)a, (unsigned)n); }
 
 static inline vm vf_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
