@@ -58,7 +58,7 @@ static void aim(sdx_call *call, sdx_frame *frame, const sdx_step *step) {
     compute->out = call->out = frame->out + step->first_out;
     compute->wanted = step->wanted;
     compute->scratch = frame->base + step->scratch_at;
-    compute->random_key = sdx_random_key(step->key, call->run);
+    if (node->op->flags & SDX_OP_RANDOM) compute->random_key = sdx_random_key(step->key, call->run);
     call->type = step->type;
     call->sets = step->bodies;
     call->arguments = NULL;
