@@ -54,6 +54,20 @@ static bool same_type(const sdx_type *a, const sdx_type *b) {
     return a == b;
 }
 
+/* A body may take an optional and give what would be in it: the next trip gets that wrapped. */
+static sdx_status join_carried(sdx_infer *infer, sdx_type *in, const sdx_type *out, int k) {
+    if (!sdx_is_wrapped(in, out)) return sdx_join_types(infer, in, out, "carried value", k, "the first trip", "the next");
+    sdx_type *elem = SDX_NEW(infer->arena, sdx_type, infer->error);
+    if (!elem) return SDX_OUT_OF_MEMORY;
+    *elem = *in->elem;
+    in->elem = elem;
+    return sdx_join_types(infer, elem, out, "the item of carried value", k, "the first trip", "the next");
+}
+
+bool sdx_is_wrapped(const sdx_type *in, const sdx_type *out) {
+    return in->kind == SDX_OPTIONAL && in->elem && out->kind && out->kind != SDX_OPTIONAL;
+}
+
 sdx_status sdx_infer_trips(sdx_infer *infer, int body, int n_in, sdx_type *in, int first_in, int first_out, int n,
                            sdx_type *out) {
     for (int round = 0;; round++) {
@@ -61,8 +75,7 @@ sdx_status sdx_infer_trips(sdx_infer *infer, int body, int n_in, sdx_type *in, i
         SDX_TRY(infer->infer_body(infer, body, n_in, in, out));
         for (int k = 0; k < n; k++) {
             sdx_type *carried = &in[first_in + k], before = *carried;
-            SDX_TRY(sdx_join_types(infer, carried, &out[first_out + k], "carried value", k, "the first trip",
-                                   "the next"));
+            SDX_TRY(join_carried(infer, carried, &out[first_out + k], k));
             if (same_type(&before, carried)) continue;
             changed = true;
             /* A second change, and the rank is given up, so that the third round is the last. */

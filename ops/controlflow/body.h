@@ -16,6 +16,8 @@ sdx_status sdx_join_types(sdx_infer *infer, sdx_type *a, const sdx_type *b, cons
  * until it holds for every trip. */
 sdx_status sdx_infer_trips(sdx_infer *infer, int body, int n_in, sdx_type *in, int first_in, int first_out, int n,
                            sdx_type *out);
+/* A carried optional, where the body gives the item without the optional around it. */
+bool sdx_is_wrapped(const sdx_type *in, const sdx_type *out);
 /* The type with one more dimension at `axis`; and with that dimension removed. */
 sdx_type sdx_type_with_axis(const sdx_type *type, int axis, int64_t dim);
 sdx_type sdx_type_without_axis(const sdx_type *type, int axis);

@@ -98,7 +98,8 @@ static sdx_status loop_infer(sdx_infer *infer, const void *params) {
         const sdx_type *made = &out[k + 1];
         if (k >= n_carried && made->kind && made->kind != SDX_TENSOR)
             return sdx_fail(infer->error, SDX_TYPE, "output %d of the body is scanned; it must be a tensor", k + 1);
-        infer->out[k] = k < n_carried ? in[k + 2] : sdx_type_with_axis(made, 0, known_trips(infer));
+        if (k >= n_carried) infer->out[k] = sdx_type_with_axis(made, 0, known_trips(infer));
+        else infer->out[k] = sdx_is_wrapped(&in[k + 2], made) ? *in[k + 2].elem : in[k + 2];
     }
     return SDX_OK;
 }
@@ -110,6 +111,7 @@ typedef struct loop_state {
     const sdx_graph *body;
     int index, n_carried, n_scans;
     sdx_value **in, **out;    /* of the body: values held here */
+    sdx_value **fed;          /* in[], optionals put around carried values whose body input is one */
     sdx_value **slabs;        /* [trip][scan] */
     int64_t done, capacity;   /* trips */
 } loop_state;
@@ -137,12 +139,29 @@ static sdx_status make_room(loop_state *loop) {
     return SDX_OK;
 }
 
+static bool takes_optional(const loop_state *loop, int k) {
+    return loop->body->values[loop->body->inputs[k]].type.kind == SDX_OPTIONAL;
+}
+
+static sdx_status feed(loop_state *loop) {
+    for (int k = 0; k < loop->body->n_inputs; k++) {
+        sdx_value_release(loop->fed[k]);
+        bool wrap = k >= 2 && takes_optional(loop, k) && loop->in[k]->kind != SDX_OPTIONAL;
+        loop->fed[k] = wrap ? sdx_value_new_items(loop->compute->memory, SDX_OPTIONAL, &loop->in[k], 1, NULL,
+                                                  loop->compute->error)
+                            : sdx_value_retain(loop->in[k]);
+        if (!loop->fed[k]) return SDX_OUT_OF_MEMORY;
+    }
+    return SDX_OK;
+}
+
 static sdx_status one_trip(loop_state *loop, bool *go_on) {
     SDX_TRY(sdx_stop_check(loop->compute->stop, loop->compute->error));
     SDX_TRY(make_room(loop));
     SDX_TRY(set_counter(loop, 0, SDX_I64, loop->done));
     SDX_TRY(set_counter(loop, 1, SDX_BOOL, *go_on));
-    SDX_TRY(loop->compute->services->run_body(loop->compute, loop->index, loop->body->n_inputs, loop->in,
+    SDX_TRY(feed(loop));
+    SDX_TRY(loop->compute->services->run_body(loop->compute, loop->index, loop->body->n_inputs, loop->fed,
                                               loop->body->n_outputs, loop->out));
     const sdx_tensor *condition = loop->out[0]->kind == SDX_TENSOR ? &loop->out[0]->tensor : NULL;
     SDX_TRY(sdx_read_condition(loop->compute, condition, "output 0 of the body", go_on));
@@ -180,6 +199,16 @@ static sdx_status give_scan(loop_state *loop, int j) {
     return SDX_OK;
 }
 
+/* Without a trip, what was given; out of its optional where the body would have given it so. */
+static void give_carried(loop_state *loop, int k) {
+    sdx_value *value = loop->in[k + 2];
+    const sdx_type *made = &loop->body->values[loop->body->outputs[k + 1]].type;
+    bool unwrap = value->kind == SDX_OPTIONAL && value->n_items && made->kind && made->kind != SDX_OPTIONAL;
+    sdx_value *given = sdx_value_retain(unwrap ? value->items[0] : value);
+    sdx_release_values(&loop->in[k + 2], 1);
+    loop->compute->services->set_output(loop->compute, k, given);
+}
+
 static sdx_status run_loop(loop_state *loop) {
     const sdx_compute *compute = loop->compute;
     const sdx_tensor *m = compute->n_in > 0 ? compute->in[0] : NULL, *cond = compute->n_in > 1 ? compute->in[1] : NULL;
@@ -201,8 +230,7 @@ static sdx_status run_loop(loop_state *loop) {
             SDX_TRY(give_scan(loop, k - loop->n_carried));
             continue;
         }
-        compute->services->set_output(loop->compute, k, loop->in[k + 2]);
-        loop->in[k + 2] = NULL;
+        give_carried(loop, k);
     }
     return SDX_OK;
 }
@@ -214,10 +242,12 @@ static sdx_status loop_compute(sdx_compute *compute, const void *params) {
     loop.n_scans = loop.body->n_outputs - 1 - loop.n_carried;
     loop.in = sdx_value_array(compute, loop.body->n_inputs);
     loop.out = sdx_value_array(compute, loop.body->n_outputs);
-    if (!loop.in || !loop.out) return SDX_OUT_OF_MEMORY;
+    loop.fed = sdx_value_array(compute, loop.body->n_inputs);
+    if (!loop.in || !loop.out || !loop.fed) return SDX_OUT_OF_MEMORY;
     sdx_status status = run_loop(&loop);
     sdx_release_values(loop.in, loop.body->n_inputs);
     sdx_release_values(loop.out, loop.body->n_outputs);
+    sdx_release_values(loop.fed, loop.body->n_inputs);
     sdx_release_values(loop.slabs, loop.done * loop.n_scans);
     return status;
 }
