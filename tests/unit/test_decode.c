@@ -2,13 +2,14 @@
  * TensorProto and SparseTensorProto to values: every storage form, every rule, moved payloads, and any bytes at all:
  * cut, flipped, or with an allocation failing. */
 #include "tests/unit/proto_model.h"
-#include <cmocka.h>
 #include <float.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include <cmocka.h> /* after what it needs */
 
 static void put_raw(bytes *b, const void *data, size_t size) { put_blob(b, RAW, data, size); }
 

@@ -4,7 +4,6 @@
 #include "proto/encode.h"
 #include "proto/onnx_data.pb-c.h"
 #include "tests/unit/proto_model.h"
-#include <cmocka.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +11,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h> /* after what it needs */
 
 static char folder[] = "/tmp/sardonyx-encode-XXXXXX";
 static char path[64];

@@ -2,7 +2,6 @@
  * External data in a folder of its own: what may be read, and everything that must not be. */
 #include "proto/decode.h"
 #include "tests/unit/proto_model.h"
-#include <cmocka.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +9,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cmocka.h> /* after what it needs */
 
 /* TOP/outside.bin and TOP/model/: the base folder. */
 static char top[] = "/tmp/sardonyx-external-XXXXXX";

@@ -3,11 +3,12 @@
 #include "proto/onnx.pb-c.h"
 #include "proto/wire.h"
 #include "tests/unit/wire_bytes.h"
-#include <cmocka.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h> /* after what it needs */
 
 enum { MODEL_GRAPH = 7, MODEL_DOC = 6, GRAPH_NODE = 1, NODE_ATTRIBUTE = 5, ATTRIBUTE_GRAPH = 6, GRAPH_NAME = 2 };
 
