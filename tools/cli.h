@@ -153,12 +153,13 @@ sdx_status cli_print_plan(FILE *file, const sdx_model *model, const cli_inputs *
 
 typedef struct cli_rule {
     double rtol, atol;
+    double rtol_bf16; /* of bf16 outputs, when it is larger */
     bool shape_only;
 } cli_rule;
-#define CLI_RULE ((cli_rule){1e-3, 1e-7, false})
+#define CLI_RULE ((cli_rule){1e-3, 1e-7, 0x1p-6, false})
 
 /* The rule of ONNX's own suite: types and shapes equal, |found - expected| <= atol + rtol |expected|, NaN equals NaN,
- * infinities match, strings exact, sequences item by item and of one length. False: `why` says what differs. */
+ * infinities match, bf16 within two units in the last place (rtol 2^-6), strings exact, sequences item by item and of one length. False: `why` says what differs. */
 bool cli_compare(const sdx_value *expected, const sdx_value *found, const cli_rule *rule, char *why, size_t capacity);
 
 /* ---- the commands ---- */

@@ -51,7 +51,8 @@ static _Noreturn void child(const suite *s, size_t index, int pipe) {
     int machine = sdx_machine_threads();
     if (common.threads == 0) common.threads = machine > s->options->jobs ? machine / s->options->jobs : 1;
     cli_rule rule = CLI_RULE;
-    if (!s->options->strict) rule = cli_exceptions_find(&s->exceptions, name_of(s->cases.items[index]));
+    if (s->options->strict) rule.rtol_bf16 = 0;
+    else rule = cli_exceptions_find(&s->exceptions, name_of(s->cases.items[index]));
     cli_outcome outcome;
     cli_run_case(s->cases.items[index], &common, &rule, &outcome);
     const char *bytes = (const char *)&outcome;
@@ -219,7 +220,7 @@ int cmd_test(const cli_command *self, int argc, char **argv) {
         {"json", 0, CLI_TEXT, &o.json, "FILE", "a report with one entry for each case"},
         {"jobs", 'j', CLI_COUNT, &o.jobs, "N", "cases at once (default: the machine's threads)"},
         {"exceptions", 0, CLI_TEXT, &o.exceptions, "FILE", "lines 'NAME rtol=X atol=X' or 'NAME shape-only'"},
-        {"strict", 0, CLI_FLAG, &o.strict, NULL, "as if there were no exceptions"},
+        {"strict", 0, CLI_FLAG, &o.strict, NULL, "no exceptions, and rtol 1e-3 for bf16 too"},
     };
     int status = CLI_DONE;
     if (cli_parse(self, rows, sizeof rows / sizeof rows[0], &o.common, argc, argv, &o.folders, &status))
