@@ -93,8 +93,10 @@ static void move(const line_job *job, int64_t base, int64_t m, char *buffer, boo
         size_t offset = (size_t)(base + at.offset[0]) * stored;
         if (m == 1 && step == 1) {
             char *line = buffer + (size_t)k * size;
-            if (in) sdx_convert(job->kernels, job->from, job->x + offset, job->work, line, run);
-            else sdx_convert(job->kernels, job->work, line, job->to, job->y + offset, run);
+            if (in)
+                sdx_convert(job->kernels, job->from, job->x + offset, job->work, line, run);
+            else
+                sdx_convert(job->kernels, job->work, line, job->to, job->y + offset, run);
             continue;
         }
         for (int64_t j = 0; j < run; j++, offset += (size_t)step * stored) {

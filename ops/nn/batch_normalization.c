@@ -92,9 +92,12 @@ static sdx_status bn_infer(sdx_infer *infer, const void *params) {
 static sdx_dtype bn_work(sdx_dtype x, sdx_dtype scale, sdx_dtype mean) { return sdx_lines_work(x, scale, mean); }
 
 static void bn_lines(const bn_params *p, bn_view view, sdx_lines *lines) {
-    if (p->training) sdx_lines_make(lines, 3, view.dim, (const bool[]){true, false, true});
-    else if (view.dim[2] == 1) sdx_lines_between(lines, 2, view.dim, 1, 2);
-    else sdx_lines_between(lines, 3, view.dim, 2, 3);
+    if (p->training)
+        sdx_lines_make(lines, 3, view.dim, (const bool[]){true, false, true});
+    else if (view.dim[2] == 1)
+        sdx_lines_between(lines, 2, view.dim, 1, 2);
+    else
+        sdx_lines_between(lines, 3, view.dim, 2, 3);
 }
 
 /* mean, a, b of each channel: in f64, and again in the work's dtype where lines run across channels */
@@ -147,8 +150,10 @@ static void plane_line(const void *context, int64_t line, const void *x, void *y
 static void each_line(const void *context, int64_t line, const void *x, void *y, int64_t n) {
     (void)line;
     const bn_job *job = context;
-    if (job->work == SDX_F64) job->kernels->normalize_each_f64(x, y, n, job->mean_work, job->a_work, job->b_work);
-    else job->kernels->normalize_each_f32(x, y, n, job->mean_work, job->a_work, job->b_work);
+    if (job->work == SDX_F64)
+        job->kernels->normalize_each_f64(x, y, n, job->mean_work, job->a_work, job->b_work);
+    else
+        job->kernels->normalize_each_f32(x, y, n, job->mean_work, job->a_work, job->b_work);
 }
 
 /* Reads the parameters into the table at the front of the scratch. */
@@ -204,8 +209,7 @@ const sdx_op sdx_op_BatchNormalization = {
         (const sdx_op_version[]){
             {1, OLD_SIGNATURE, "T=" SDX_T_FLOAT,
              "consumed_inputs:ints! epsilon:float=1e-05 is_test:int=0 momentum:float=0.9 spatial:int=1"},
-            {6, OLD_SIGNATURE, "T=" SDX_T_FLOAT,
-             "epsilon:float=1e-05 is_test:int=0 momentum:float=0.9 spatial:int=1"},
+            {6, OLD_SIGNATURE, "T=" SDX_T_FLOAT, "epsilon:float=1e-05 is_test:int=0 momentum:float=0.9 spatial:int=1"},
             {7, OLD_SIGNATURE, "T=" SDX_T_FLOAT, "epsilon:float=1e-05 momentum:float=0.9 spatial:int=1"},
             {9, OLD_SIGNATURE, "T=" SDX_T_FLOAT, "epsilon:float=1e-05 momentum:float=0.9"},
             {14, "X:T scale:T B:T input_mean:U input_var:U -> Y:T running_mean:U? running_var:U?",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Dropout: in training output = data * mask / (1 - ratio), mask true with probability 1 - ratio; else the identity
- * and a mask that is all true. With attribute 'seed' the mask is numpy's RandomState(seed).uniform(shape) >= ratio, else
- * it is counter-based. Training is is_test = 0 in versions 1 and 6 and input training_mode from 12 on; 7 and 10 have
- * none. */
+ * and a mask that is all true. With attribute 'seed' the mask is numpy's RandomState(seed).uniform(shape) >= ratio,
+ * else it is counter-based. Training is is_test = 0 in versions 1 and 6 and input training_mode from 12 on; 7 and 10
+ * have none. */
 #include "ops/generator/random.h"
 #include "ops/loop.h"
 #include <math.h>
@@ -71,9 +71,9 @@ static size_t dropout_scratch(const sdx_infer *infer, const void *params) {
 
 typedef struct dropout_job {
     const struct sdx_kernels *kernels;
-    const sdx_tensor *x, *y, *mask;  /* y, mask: NULL when nobody asks */
-    const uint8_t *given;            /* the mask, when it was drawn beforehand */
-    uint64_t key, threshold;         /* kept when 32 random bits are >= threshold */
+    const sdx_tensor *x, *y, *mask; /* y, mask: NULL when nobody asks */
+    const uint8_t *given;           /* the mask, when it was drawn beforehand */
+    uint64_t key, threshold;        /* kept when 32 random bits are >= threshold */
     double scale;
 } dropout_job;
 

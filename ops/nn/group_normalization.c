@@ -117,12 +117,11 @@ static sdx_status gn_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_GroupNormalization = {
     .domain = "",
     .name = "GroupNormalization",
-    .versions =
-        (const sdx_op_version[]){
-            {18, "X:T scale:T bias:T -> Y:T", "T=" SDX_T_FLOAT_BF, "epsilon:float=1e-05 num_groups:int!"},
-            {21, "X:T scale:T bias:T -> Y:T", "T=" SDX_T_FLOAT_BF,
-             "epsilon:float=1e-05 num_groups:int! stash_type:int=1"},
-            {0, NULL, NULL, NULL}},
+    .versions = (const sdx_op_version[]){{18, "X:T scale:T bias:T -> Y:T", "T=" SDX_T_FLOAT_BF,
+                                          "epsilon:float=1e-05 num_groups:int!"},
+                                         {21, "X:T scale:T bias:T -> Y:T", "T=" SDX_T_FLOAT_BF,
+                                          "epsilon:float=1e-05 num_groups:int! stash_type:int=1"},
+                                         {0, NULL, NULL, NULL}},
     .params_size = sizeof(gn_params),
     .bind = gn_bind,
     .infer = gn_infer,

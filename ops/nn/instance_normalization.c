@@ -25,9 +25,9 @@ static sdx_status in_infer(sdx_infer *infer, const void *params) {
         const char *name = k == 1 ? "scale" : "B";
         SDX_TRY(sdx_infer_rank(infer, k, name, 1));
         if (x->rank < 0 || infer->in[k]->rank < 0) continue;
-        SDX_TRY(sdx_infer_merge_dim(infer, k == 1 ? "channels of 'input' and length of 'scale'"
-                                                  : "channels of 'input' and length of 'B'",
-                                    x->dim[1], infer->in[k]->dim[0], NULL));
+        SDX_TRY(sdx_infer_merge_dim(
+            infer, k == 1 ? "channels of 'input' and length of 'scale'" : "channels of 'input' and length of 'B'",
+            x->dim[1], infer->in[k]->dim[0], NULL));
     }
     return SDX_OK;
 }

@@ -91,10 +91,9 @@ const sdx_op sdx_op_LayerNormalization = {
     .domain = "",
     .name = "LayerNormalization",
     .versions =
-        (const sdx_op_version[]){
-            {17, "X:T Scale:T B:T? -> Y:T Mean:U? InvStdDev:U?", "T=" SDX_T_FLOAT_BF " U=bf16|f32",
-             "axis:int=-1 epsilon:float=1e-05 stash_type:int=1"},
-            {0, NULL, NULL, NULL}},
+        (const sdx_op_version[]){{17, "X:T Scale:T B:T? -> Y:T Mean:U? InvStdDev:U?", "T=" SDX_T_FLOAT_BF " U=bf16|f32",
+                                  "axis:int=-1 epsilon:float=1e-05 stash_type:int=1"},
+                                 {0, NULL, NULL, NULL}},
     .params_size = sizeof(ln_params),
     .bind = ln_bind,
     .infer = ln_infer,

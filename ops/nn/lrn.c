@@ -20,8 +20,7 @@ static sdx_status lrn_bind(sdx_bind *bind, void *params) {
     p->beta = (double)sdx_bind_float(bind, "beta");
     p->bias = (double)sdx_bind_float(bind, "bias");
     p->size = sdx_bind_int(bind, "size");
-    if (p->size < 1)
-        sdx_bind_fail(bind, SDX_VALUE, "attribute 'size' is %" PRId64 "; it must be at least 1", p->size);
+    if (p->size < 1) sdx_bind_fail(bind, SDX_VALUE, "attribute 'size' is %" PRId64 "; it must be at least 1", p->size);
     return bind->status;
 }
 
@@ -51,7 +50,10 @@ static void scale_f64(const double *x, const double *sum, double *y, int64_t n, 
 
 /* One channel of one block: sum of squares over the window, then its result. */
 static void channel(const lrn_job *job, int64_t plane, int64_t c, int64_t at, int64_t n) {
-    union { float f[BLOCK]; double d[BLOCK]; } row, sum = {{0}};
+    union {
+        float f[BLOCK];
+        double d[BLOCK];
+    } row, sum = {{0}};
     const lrn_params *p = job->params;
     bool wide = job->x->dtype == SDX_F64;
     sdx_dtype work = wide ? SDX_F64 : SDX_F32;
@@ -62,14 +64,18 @@ static void channel(const lrn_job *job, int64_t plane, int64_t c, int64_t at, in
     for (int64_t k = first; k <= last; k++) {
         const char *from = (const char *)job->x->data + (size_t)((base + k) * job->space + at) * size;
         sdx_convert(job->kernels, job->x->dtype, from, work, &row, n);
-        if (wide) add_squares_f64(row.d, sum.d, n);
-        else job->kernels->add_squares_f32(row.f, sum.f, n);
+        if (wide)
+            add_squares_f64(row.d, sum.d, n);
+        else
+            job->kernels->add_squares_f32(row.f, sum.f, n);
     }
     size_t offset = (size_t)((base + c) * job->space + at) * size;
     double a = p->alpha / (double)p->size;
     sdx_convert(job->kernels, job->x->dtype, (const char *)job->x->data + offset, work, &row, n);
-    if (wide) scale_f64(row.d, sum.d, row.d, n, p->bias, a, p->beta);
-    else job->kernels->lrn_scale_f32(row.f, sum.f, row.f, n, p->bias, a, p->beta);
+    if (wide)
+        scale_f64(row.d, sum.d, row.d, n, p->bias, a, p->beta);
+    else
+        job->kernels->lrn_scale_f32(row.f, sum.f, row.f, n, p->bias, a, p->beta);
     sdx_convert(job->kernels, work, &row, job->x->dtype, (char *)job->y->data + offset, n);
 }
 
@@ -79,8 +85,7 @@ static void lrn_blocks(void *argument, int64_t begin, int64_t end, int worker) {
     for (int64_t unit = begin; unit < end; unit++) {
         int64_t plane = unit / job->blocks, at = unit % job->blocks * BLOCK;
         int64_t n = job->space - at < BLOCK ? job->space - at : BLOCK;
-        for (int64_t c = 0; c < job->channels; c++)
-            channel(job, plane, c, at, n);
+        for (int64_t c = 0; c < job->channels; c++) channel(job, plane, c, at, n);
     }
 }
 

@@ -14,14 +14,18 @@ void sdx_norm_moments(const struct sdx_kernels *kernels, sdx_dtype work, const v
 
 void sdx_normalize(const struct sdx_kernels *kernels, sdx_dtype work, const void *x, void *y, int64_t n, double mean,
                    double a, double b) {
-    if (work == SDX_F64) kernels->normalize_f64(x, y, n, mean, a, b);
-    else kernels->normalize_f32(x, y, n, mean, a, b);
+    if (work == SDX_F64)
+        kernels->normalize_f64(x, y, n, mean, a, b);
+    else
+        kernels->normalize_f32(x, y, n, mean, a, b);
 }
 
 void sdx_normalize_row(const struct sdx_kernels *kernels, sdx_dtype work, const void *x, void *y, int64_t n,
                        double mean, double r, const void *scale, const void *bias) {
-    if (work == SDX_F64) kernels->normalize_row_f64(x, y, n, mean, r, scale, bias);
-    else kernels->normalize_row_f32(x, y, n, mean, r, scale, bias);
+    if (work == SDX_F64)
+        kernels->normalize_row_f64(x, y, n, mean, r, scale, bias);
+    else
+        kernels->normalize_row_f32(x, y, n, mean, r, scale, bias);
 }
 
 double sdx_norm_get(sdx_dtype work, const void *array, int64_t k) {

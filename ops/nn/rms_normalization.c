@@ -71,11 +71,9 @@ static sdx_status rms_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_RMSNormalization = {
     .domain = "",
     .name = "RMSNormalization",
-    .versions =
-        (const sdx_op_version[]){
-            {23, "X:T scale:V -> Y:V", "T=" SDX_T_FLOAT_BF " V=" SDX_T_FLOAT_BF,
-             "axis:int=-1 epsilon:float=1e-05 stash_type:int=1"},
-            {0, NULL, NULL, NULL}},
+    .versions = (const sdx_op_version[]){{23, "X:T scale:V -> Y:V", "T=" SDX_T_FLOAT_BF " V=" SDX_T_FLOAT_BF,
+                                          "axis:int=-1 epsilon:float=1e-05 stash_type:int=1"},
+                                         {0, NULL, NULL, NULL}},
     .params_size = sizeof(rms_params),
     .bind = rms_bind,
     .infer = rms_infer,

@@ -80,12 +80,12 @@ static void log_softmax_f64(const double *x, double *y, int64_t n) {
 }
 
 /* The first NaN counts as the maximum, as in numpy's argmax. */
-#define HARDMAX(name, T)                                              \
-    static void name(const T *x, T *y, int64_t n) {                   \
-        int64_t best = 0;                                             \
-        for (int64_t k = 1; k < n && !isnan(x[best]); k++)            \
-            if (x[k] > x[best] || isnan(x[k])) best = k;              \
-        for (int64_t k = 0; k < n; k++) y[k] = (T)(k == best);        \
+#define HARDMAX(name, T)                                                                                               \
+    static void name(const T *x, T *y, int64_t n) {                                                                    \
+        int64_t best = 0;                                                                                              \
+        for (int64_t k = 1; k < n && !isnan(x[best]); k++)                                                             \
+            if (x[k] > x[best] || isnan(x[k])) best = k;                                                               \
+        for (int64_t k = 0; k < n; k++) y[k] = (T)(k == best);                                                         \
     }
 HARDMAX(hardmax_f32, float)
 HARDMAX(hardmax_f64, double)
@@ -99,8 +99,10 @@ typedef struct softmax_job {
 static void softmax_line(const void *context, int64_t line, const void *x, void *y, int64_t n) {
     (void)line;
     const softmax_job *job = context;
-    if (job->work == SDX_F64) job->f64(x, y, n);
-    else job->f32(x, y, n);
+    if (job->work == SDX_F64)
+        job->f64(x, y, n);
+    else
+        job->f32(x, y, n);
 }
 
 static sdx_status run(sdx_compute *compute, const softmax_params *p, softmax_job job, int64_t cost) {
@@ -128,16 +130,16 @@ static const sdx_op_version versions[] = {{1, "input:T -> output:T", "T=" SDX_T_
                                           {13, "input:T -> output:T", "T=" SDX_T_FLOAT_BF, "axis:int=-1"},
                                           {0, NULL, NULL, NULL}};
 
-#define LINE_OP(op, compute_fn)                    \
-    const sdx_op sdx_op_##op = {.domain = "",      \
-                                .name = #op,       \
-                                .versions = versions, \
-                                .params_size = sizeof(softmax_params), \
-                                .upgrade = softmax_upgrade, \
-                                .bind = softmax_bind, \
-                                .infer = softmax_infer, \
-                                .scratch = softmax_scratch, \
-                                .compute = compute_fn, \
+#define LINE_OP(op, compute_fn)                                                                                        \
+    const sdx_op sdx_op_##op = {.domain = "",                                                                          \
+                                .name = #op,                                                                           \
+                                .versions = versions,                                                                  \
+                                .params_size = sizeof(softmax_params),                                                 \
+                                .upgrade = softmax_upgrade,                                                            \
+                                .bind = softmax_bind,                                                                  \
+                                .infer = softmax_infer,                                                                \
+                                .scratch = softmax_scratch,                                                            \
+                                .compute = compute_fn,                                                                 \
                                 .flags = SDX_OP_INPLACE};
 LINE_OP(Softmax, softmax_compute)
 LINE_OP(LogSoftmax, log_softmax_compute)

@@ -20,8 +20,8 @@ typedef struct sdx_case_run sdx_case_run;
 struct sdx_case_run {
     int n_in, n_out;
     const sdx_ref *in;
-    sdx_ref *out;          /* present: asked for. The reference gives shape and values by sdx_case_output */
-    const void *context;   /* the harness's */
+    sdx_ref *out;        /* present: asked for. The reference gives shape and values by sdx_case_output */
+    const void *context; /* the harness's */
 };
 
 typedef void (*sdx_reference)(sdx_case_run *run);

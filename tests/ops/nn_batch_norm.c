@@ -16,8 +16,8 @@ static void inference(sdx_case_run *run) {
     double *y = sdx_case_output_like(run, 0, 0);
     for (int64_t k = 0; k < x->count; k++) {
         int64_t c = channel_of(x, spatial, k);
-        y[k] = in[1].v[c] * (x->v[k] - in[3].v[c]) / sqrt(in[4].v[c] + sdx_case_float(run, "epsilon", 1e-5)) +
-               in[2].v[c];
+        y[k] =
+            in[1].v[c] * (x->v[k] - in[3].v[c]) / sqrt(in[4].v[c] + sdx_case_float(run, "epsilon", 1e-5)) + in[2].v[c];
     }
 }
 
@@ -43,11 +43,11 @@ static void training(sdx_case_run *run) {
     }
 }
 
-#define BN(suffix, version, ...) \
-    {.name = "batch_norm_" suffix, .op = "BatchNormalization", .opset = version, __VA_ARGS__}
-#define PARAMS "T[C]=normal T[C]=normal T[C]=normal T[C]=uniform(0.5,2)"
-#define PARAMS_U "T[C]=normal T[C]=normal U[C]=normal U[C]=uniform(0.5,2)"
-#define PARAMS_2 "T1[C]=normal T1[C]=normal T2[C]=normal T2[C]=uniform(0.5,2)"
+#define BN(suffix, version, ...)                                                                                       \
+    { .name = "batch_norm_" suffix, .op = "BatchNormalization", .opset = version, __VA_ARGS__ }
+#define PARAMS     "T[C]=normal T[C]=normal T[C]=normal T[C]=uniform(0.5,2)"
+#define PARAMS_U   "T[C]=normal T[C]=normal U[C]=normal U[C]=uniform(0.5,2)"
+#define PARAMS_2   "T1[C]=normal T1[C]=normal T2[C]=normal T2[C]=uniform(0.5,2)"
 #define ACTIVATION "T[3,4]=normal T[3,4]=normal T[3,4]=normal T[3,4]=uniform(0.5,2)"
 
 const sdx_case sdx_cases[] = {
@@ -88,8 +88,8 @@ const sdx_case sdx_cases[] = {
     BN("15_train_statistics", 15, .attributes = "training_mode:int=1", .inputs = "T[4,C,2]=normal " PARAMS_2,
        .dims = "C=1..40", .outputs = "- running_mean running_var", .reference = training),
     BN("15_train_shifted", 15, .attributes = "training_mode:int=1 momentum:float=0",
-       .inputs = "T[4,C,9]=uniform(999990,1000010) " PARAMS_2, .dims = "C=1..9",
-       .types = "T=f32", .outputs = "Y running_mean running_var", .reference = training, .rtol = 1e-5, .atol = 1e-5),
+       .inputs = "T[4,C,9]=uniform(999990,1000010) " PARAMS_2, .dims = "C=1..9", .types = "T=f32",
+       .outputs = "Y running_mean running_var", .reference = training, .rtol = 1e-5, .atol = 1e-5),
     BN("15_variance", 15, .attributes = "training_mode:int=1 momentum:float=0",
        .inputs = "f32[4,1]={1000000.5 999999.5 1000000.5 999999.5} f32[1]={1} f32[1]={0} f32[1]={0} f32[1]={0}",
        .outputs = "- mean var", .expect = "f32[1]={1000000} f32[1]={0.25}"),

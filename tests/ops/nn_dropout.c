@@ -7,7 +7,8 @@ static void identity(sdx_case_run *run) {
     for (int64_t k = 0; k < run->in[0].count; k++) y[k] = run->in[0].v[k], mask[k] = 1;
 }
 
-#define DROPOUT(suffix, version, ...) {.name = "dropout_" suffix, .op = "Dropout", .opset = version, __VA_ARGS__}
+#define DROPOUT(suffix, version, ...)                                                                                  \
+    { .name = "dropout_" suffix, .op = "Dropout", .opset = version, __VA_ARGS__ }
 
 const sdx_case sdx_cases[] = {
     DROPOUT("1_test", 1, .attributes = "is_test:int=1", .inputs = "T[N,3]=normal", .dims = "N=0..300",

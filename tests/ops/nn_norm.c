@@ -45,8 +45,7 @@ static void rms_norm(sdx_case_run *run) {
         double squares = 0;
         for (int64_t k = l * n; k < (l + 1) * n; k++) squares += x->v[k] * x->v[k];
         double r = 1 / sqrt(squares / (double)n + sdx_case_float(run, "epsilon", 1e-5));
-        for (int64_t k = l * n; k < (l + 1) * n; k++)
-            y[k] = x->v[k] * r * scale->v[sdx_ref_broadcast(scale, x, k)];
+        for (int64_t k = l * n; k < (l + 1) * n; k++) y[k] = x->v[k] * r * scale->v[sdx_ref_broadcast(scale, x, k)];
     }
 }
 
@@ -130,16 +129,20 @@ static void lrn(sdx_case_run *run) {
     }
 }
 
-#define LN(suffix, ...) {.name = "layer_norm_" suffix, .op = "LayerNormalization", .opset = 17, __VA_ARGS__}
-#define RMS(suffix, ...) {.name = "rms_norm_" suffix, .op = "RMSNormalization", .opset = 23, __VA_ARGS__}
-#define IN(suffix, version, ...) \
-    {.name = "instance_norm_" suffix, .op = "InstanceNormalization", .opset = version, __VA_ARGS__}
-#define GN(suffix, version, ...) \
-    {.name = "group_norm_" suffix, .op = "GroupNormalization", .opset = version, __VA_ARGS__}
-#define MVN(suffix, version, ...) \
-    {.name = "mvn_" suffix, .op = "MeanVarianceNormalization", .opset = version, __VA_ARGS__}
-#define LP(suffix, version, ...) {.name = "lp_norm_" suffix, .op = "LpNormalization", .opset = version, __VA_ARGS__}
-#define LRN(suffix, version, ...) {.name = "lrn_" suffix, .op = "LRN", .opset = version, __VA_ARGS__}
+#define LN(suffix, ...)                                                                                                \
+    { .name = "layer_norm_" suffix, .op = "LayerNormalization", .opset = 17, __VA_ARGS__ }
+#define RMS(suffix, ...)                                                                                               \
+    { .name = "rms_norm_" suffix, .op = "RMSNormalization", .opset = 23, __VA_ARGS__ }
+#define IN(suffix, version, ...)                                                                                       \
+    { .name = "instance_norm_" suffix, .op = "InstanceNormalization", .opset = version, __VA_ARGS__ }
+#define GN(suffix, version, ...)                                                                                       \
+    { .name = "group_norm_" suffix, .op = "GroupNormalization", .opset = version, __VA_ARGS__ }
+#define MVN(suffix, version, ...)                                                                                      \
+    { .name = "mvn_" suffix, .op = "MeanVarianceNormalization", .opset = version, __VA_ARGS__ }
+#define LP(suffix, version, ...)                                                                                       \
+    { .name = "lp_norm_" suffix, .op = "LpNormalization", .opset = version, __VA_ARGS__ }
+#define LRN(suffix, version, ...)                                                                                      \
+    { .name = "lrn_" suffix, .op = "LRN", .opset = version, __VA_ARGS__ }
 
 /* Deviations of a few units around 1e6. f32 alone: narrower types cannot hold them, f64 is compared more strictly than
  * the cancellation allows. */
@@ -180,8 +183,7 @@ const sdx_case sdx_cases[] = {
     IN("1", 1, .inputs = "T[2,3,4]=normal T[3]=normal T[3]=normal", .reference = instance_norm),
     IN("6", 6, .attributes = "epsilon:float=0.01", .inputs = "T[N,C,5,W]=normal T[C]=normal T[C]=normal",
        .dims = "N=0..3 C=1..9 W=1..20", .reference = instance_norm),
-    IN("22", 22, .inputs = "T[2,C,3,3,2]=normal T[C]=normal T[C]=normal", .dims = "C=1..5",
-       .reference = instance_norm),
+    IN("22", 22, .inputs = "T[2,C,3,3,2]=normal T[C]=normal T[C]=normal", .dims = "C=1..5", .reference = instance_norm),
     IN("shifted", 22, .inputs = "T[2,2,50]=" SHIFTED " T[2]=normal T[2]=normal", .types = "T=f32",
        .reference = instance_norm, .rtol = 1e-5, .atol = 1e-5),
     IN("bad_scale", 22, .inputs = "T[2,3,4]=normal T[4]=normal T[3]=normal", .fails = SDX_SHAPE, .says = "'scale'"),
@@ -208,8 +210,8 @@ const sdx_case sdx_cases[] = {
     MVN("13_inner", 13, .attributes = "axes:ints=[1,-1]", .inputs = "T[2,3,4,5]=normal", .reference = mvn),
     MVN("13_outer", 13, .attributes = "axes:ints=[0]", .inputs = "T[N,C]=normal", .dims = "N=2..9 C=0..40",
         .reference = mvn),
-    MVN("shifted", 13, .attributes = "axes:ints=[1]", .inputs = "T[2,50]=" SHIFTED, .types = "T=f32",
-        .reference = mvn, .rtol = 1e-5, .atol = 1e-5),
+    MVN("shifted", 13, .attributes = "axes:ints=[1]", .inputs = "T[2,50]=" SHIFTED, .types = "T=f32", .reference = mvn,
+        .rtol = 1e-5, .atol = 1e-5),
     MVN("constant", 13, .attributes = "axes:ints=[0,1]", .inputs = "T[2,2]=const(3)", .expect = "T[2,2]={0 0 0 0}"),
     MVN("twice", 13, .attributes = "axes:ints=[1,-1]", .inputs = "T[2,3]=normal", .fails = SDX_VALUE,
         .says = "attribute 'axes'"),

@@ -52,14 +52,21 @@ static void softmax_old(sdx_case_run *run) { flattened(run, softmax_line); }
 static void log_softmax_old(sdx_case_run *run) { flattened(run, log_softmax_line); }
 static void hardmax_old(sdx_case_run *run) { flattened(run, hardmax_line); }
 
-#define EACH(suffix, ...)                                                                               \
-    {.name = "softmax_" suffix, .op = "Softmax", .opset = 13, .reference = softmax, __VA_ARGS__},        \
-    {.name = "log_softmax_" suffix, .op = "LogSoftmax", .opset = 13, .reference = log_softmax, __VA_ARGS__}, \
-    {.name = "hardmax_" suffix, .op = "Hardmax", .opset = 13, .reference = hardmax, __VA_ARGS__}
-#define EACH_OLD(suffix, version, ...)                                                                       \
-    {.name = "softmax_" suffix, .op = "Softmax", .opset = version, .reference = softmax_old, __VA_ARGS__},    \
-    {.name = "log_softmax_" suffix, .op = "LogSoftmax", .opset = version, .reference = log_softmax_old, __VA_ARGS__}, \
-    {.name = "hardmax_" suffix, .op = "Hardmax", .opset = version, .reference = hardmax_old, __VA_ARGS__}
+#define EACH(suffix, ...)                                                                                              \
+    {.name = "softmax_" suffix, .op = "Softmax", .opset = 13, .reference = softmax, __VA_ARGS__},                      \
+        {.name = "log_softmax_" suffix, .op = "LogSoftmax", .opset = 13, .reference = log_softmax, __VA_ARGS__}, {     \
+        .name = "hardmax_" suffix, .op = "Hardmax", .opset = 13, .reference = hardmax, __VA_ARGS__                     \
+    }
+#define EACH_OLD(suffix, version, ...)                                                                                 \
+    {.name = "softmax_" suffix, .op = "Softmax", .opset = version, .reference = softmax_old, __VA_ARGS__},             \
+        {.name = "log_softmax_" suffix,                                                                                \
+         .op = "LogSoftmax",                                                                                           \
+         .opset = version,                                                                                             \
+         .reference = log_softmax_old,                                                                                 \
+         __VA_ARGS__},                                                                                                 \
+    {                                                                                                                  \
+        .name = "hardmax_" suffix, .op = "Hardmax", .opset = version, .reference = hardmax_old, __VA_ARGS__            \
+    }
 
 const sdx_case sdx_cases[] = {
     EACH("last", .inputs = "T[2,3,C]=normal", .dims = "C=1..70"),
@@ -71,23 +78,38 @@ const sdx_case sdx_cases[] = {
     EACH("empty_line", .inputs = "T[3,0]=normal"),
     EACH("special", .inputs = "T[64,9]=special", .rtol = 1e-5),
     EACH("scalar", .inputs = "T[]={1}", .fails = SDX_SHAPE, .says = "axis"),
-    EACH("axis_out_of_range", .attributes = "axis:int=2", .inputs = "T[2,3]=normal",
-         .fails = SDX_SHAPE, .says = "'axis' is 2"),
+    EACH("axis_out_of_range", .attributes = "axis:int=2", .inputs = "T[2,3]=normal", .fails = SDX_SHAPE,
+         .says = "'axis' is 2"),
     EACH_OLD("old1", 1, .inputs = "T[N,2,3]=normal", .dims = "N=0..5"),
     EACH_OLD("old1_axis0", 1, .attributes = "axis:int=0", .inputs = "T[2,3,4]=normal"),
     EACH_OLD("old1_axis2", 1, .attributes = "axis:int=2", .inputs = "T[2,3,4,5]=normal"),
     EACH_OLD("old11_minus1", 11, .attributes = "axis:int=-1", .inputs = "T[2,3,4]=normal"),
     EACH_OLD("old11_minus2", 11, .attributes = "axis:int=-2", .inputs = "T[2,3,4]=normal"),
     EACH_OLD("old12", 12, .inputs = "T[2,C]=normal", .dims = "C=1..30"),
-    {.name = "softmax_large", .op = "Softmax", .opset = 13, .inputs = "f32[1,4]={1e4 -1e4 1e4 0}",
+    {.name = "softmax_large",
+     .op = "Softmax",
+     .opset = 13,
+     .inputs = "f32[1,4]={1e4 -1e4 1e4 0}",
      .expect = "f32[1,4]={0.5 0 0.5 0}"},
-    {.name = "softmax_minus_infinity", .op = "Softmax", .opset = 13, .inputs = "T[2,2]={-inf -inf 0 -inf}",
+    {.name = "softmax_minus_infinity",
+     .op = "Softmax",
+     .opset = 13,
+     .inputs = "T[2,2]={-inf -inf 0 -inf}",
      .expect = "T[2,2]={nan nan 1 0}"},
-    {.name = "softmax_infinity", .op = "Softmax", .opset = 13, .inputs = "T[1,2]={inf 0}",
+    {.name = "softmax_infinity",
+     .op = "Softmax",
+     .opset = 13,
+     .inputs = "T[1,2]={inf 0}",
      .expect = "T[1,2]={nan nan}"},
-    {.name = "log_softmax_large", .op = "LogSoftmax", .opset = 13, .inputs = "f32[1,3]={1e4 0 -1e4}",
+    {.name = "log_softmax_large",
+     .op = "LogSoftmax",
+     .opset = 13,
+     .inputs = "f32[1,3]={1e4 0 -1e4}",
      .expect = "f32[1,3]={0 -1e4 -2e4}"},
-    {.name = "hardmax_ties", .op = "Hardmax", .opset = 13, .inputs = "T[2,3]={1 3 3 2 2 2}",
+    {.name = "hardmax_ties",
+     .op = "Hardmax",
+     .opset = 13,
+     .inputs = "T[2,3]={1 3 3 2 2 2}",
      .expect = "T[2,3]={0 1 0 1 0 0}"},
 };
 SDX_CASES_END

@@ -7,8 +7,8 @@
 static bool add_tensor(stage *s, const char *name, size_t size, const char **text) {
     arg tensor;
     if (!parse_tensor(s, text, &tensor)) return false;
-    s->attrs[s->n_attrs++] = (sdx_attr){.name = sdx_arena_copy(&s->arena, name, size, NULL), .type = SDX_ATTR_TENSOR,
-                                        .n = 1, .value = tensor.value};
+    s->attrs[s->n_attrs++] = (sdx_attr){
+        .name = sdx_arena_copy(&s->arena, name, size, NULL), .type = SDX_ATTR_TENSOR, .n = 1, .value = tensor.value};
     return true;
 }
 
@@ -41,7 +41,10 @@ bool parse_attributes(stage *s) {
 /* ---- for references ------------------------------------------------------------------------------------------ */
 
 static stage *stage_of(const sdx_case_run *run) {
-    union { const void *in; stage *out; } cast = {run->context};
+    union {
+        const void *in;
+        stage *out;
+    } cast = {run->context};
     return cast.out;
 }
 

@@ -7,10 +7,12 @@
 
 /* Half a unit in the last place, relative; and half the smallest subnormal. */
 static void rounding(sdx_dtype dtype, double *relative, double *absolute) {
-    static const struct { sdx_dtype dtype; int fraction, least; } types[] = {
-        {SDX_F16, 10, -24}, {SDX_BF16, 7, -133}, {SDX_F8E4M3FN, 3, -9}, {SDX_F8E4M3FNUZ, 3, -10},
-        {SDX_F8E5M2, 2, -16}, {SDX_F8E5M2FNUZ, 2, -17}, {SDX_F4E2M1, 1, -1}, {SDX_F6E2M3, 3, -3}, {SDX_F6E3M2, 2, -4},
-        {SDX_F8E8M0, 0, -127}};
+    static const struct {
+        sdx_dtype dtype;
+        int fraction, least;
+    } types[] = {{SDX_F16, 10, -24},   {SDX_BF16, 7, -133},      {SDX_F8E4M3FN, 3, -9}, {SDX_F8E4M3FNUZ, 3, -10},
+                 {SDX_F8E5M2, 2, -16}, {SDX_F8E5M2FNUZ, 2, -17}, {SDX_F4E2M1, 1, -1},   {SDX_F6E2M3, 3, -3},
+                 {SDX_F6E3M2, 2, -4},  {SDX_F8E8M0, 0, -127}};
     *relative = *absolute = 0;
     for (size_t k = 0; k < sizeof types / sizeof types[0]; k++)
         if (types[k].dtype == dtype) {
@@ -22,7 +24,11 @@ static void rounding(sdx_dtype dtype, double *relative, double *absolute) {
 static bool near(const stage *s, sdx_dtype dtype, double want, const void *data, int64_t k) {
     double got = decode(dtype, data, k);
     if (isnan(want)) return isnan(got) != 0;
-    union { double d[2]; float f[2]; unsigned char bytes[16]; } rounded = {{0}};
+    union {
+        double d[2];
+        float f[2];
+        unsigned char bytes[16];
+    } rounded = {{0}};
     encode(dtype, rounded.bytes, 0, want);
     if (memcmp(rounded.bytes, (const char *)data + (size_t)k * sdx_dtype_size(dtype), sdx_dtype_size(dtype)) == 0)
         return true;
@@ -59,7 +65,8 @@ bool compare(const stage *s, const char *mode, int k, const sdx_ref *want, const
     const void *data = sdx_value_data(got);
     if (want->dtype != SDX_UNDEFINED && want->dtype != dtype)
         return say("FAIL %s, %s: output %d is %s; wanted %s\n", s->label, mode, k, sdx_dtype_name(dtype),
-                   sdx_dtype_name(want->dtype)), false;
+                   sdx_dtype_name(want->dtype)),
+               false;
     if (s->a_case->flags & SDX_CASE_SHAPE_ONLY) return true;
     for (int64_t i = 0; i < want->count; i++) {
         if (dtype == SDX_STRING) {
@@ -67,7 +74,8 @@ bool compare(const stage *s, const char *mode, int k, const sdx_ref *want, const
             if (want->s && have.size == want->s[i].size && memcmp(have.data, want->s[i].data, have.size) == 0) continue;
             return say("FAIL %s, %s: output %d, element %lld is '%.*s'; wanted '%.*s'\n", s->label, mode, k,
                        (long long)i, (int)have.size, have.data, want->s ? (int)want->s[i].size : 0,
-                       want->s ? want->s[i].data : ""), false;
+                       want->s ? want->s[i].data : ""),
+                   false;
         }
         if (near(s, dtype, want->v[i], data, i)) continue;
         return say("FAIL %s, %s: output %d (%s), element %lld of %lld is %.9g; wanted %.9g\n", s->label, mode, k,
@@ -93,7 +101,8 @@ bool same_bits(const stage *s, const char *mode, int k, const sdx_value *want, c
         }
         return say("FAIL %s, %s: output %d (%s), element %lld is %.17g; without that it was %.17g\n", s->label, mode, k,
                    sdx_dtype_name(dtype), (long long)i, decode(dtype, sdx_value_data(got), i),
-                   decode(dtype, sdx_value_data(want), i)), false;
+                   decode(dtype, sdx_value_data(want), i)),
+               false;
     }
     return true;
 }

@@ -11,16 +11,19 @@ enum { MAX_ARGS = 16, MAX_DIMS = 16, TEXT = 256 };
 /* One dtype for each type variable of the row, one size for each letter of the case's dims. */
 typedef struct setting {
     const sdx_row *row;
-    sdx_dtype dtype[8];      /* per row->variables */
+    sdx_dtype dtype[8]; /* per row->variables */
     int n_letters;
-    struct { char name[16]; int64_t low, high, value; } letter[MAX_DIMS];
+    struct {
+        char name[16];
+        int64_t low, high, value;
+    } letter[MAX_DIMS];
     uint64_t seed;
 } setting;
 
 typedef struct arg {
     bool present, constant;
-    sdx_ref ref;             /* what the reference works on: the rounded values */
-    sdx_value *value;        /* what the model gets */
+    sdx_ref ref;      /* what the reference works on: the rounded values */
+    sdx_value *value; /* what the model gets */
 } arg;
 
 /* All memory of one run of the harness; freed at once. */
@@ -34,7 +37,7 @@ typedef struct stage {
     sdx_ref want[MAX_ARGS];
     int n_attrs;
     sdx_attr attrs[MAX_ARGS];
-    char label[TEXT];        /* "softmax_axis0 T=f16 N=3 seed=7" for messages */
+    char label[TEXT]; /* "softmax_axis0 T=f16 N=3 seed=7" for messages */
 } stage;
 
 /* values.c */
@@ -54,9 +57,9 @@ bool parse_attributes(stage *s);
 /* model.c */
 typedef struct how {
     int threads;
-    bool unknown_shapes;     /* inputs are declared without a shape */
-    bool constants;          /* every input is an initializer */
-    int chain;               /* >= 0: a second node reads the first one's output as this input */
+    bool unknown_shapes; /* inputs are declared without a shape */
+    bool constants;      /* every input is an initializer */
+    int chain;           /* >= 0: a second node reads the first one's output as this input */
     sdx_optimise optimise;
 } how;
 /* Builds, loads, runs once. out[] get one reference each (NULL where not asked for). */

@@ -101,8 +101,9 @@ static bool faults(const stage *s, sdx_value *const *first) {
         sdx_status status = run_model(s, &plain, NULL, out, &error);
         faults_arm(0);
         bool ok = status == SDX_OK || (status == SDX_OUT_OF_MEMORY && error.message[0]);
-        if (!ok) say("FAIL %s: allocation %ld failing gives %s: '%s'\n", s->label, n, sdx_status_text(status),
-                     error.message);
+        if (!ok)
+            say("FAIL %s: allocation %ld failing gives %s: '%s'\n", s->label, n, sdx_status_text(status),
+                error.message);
         for (int k = 0; status == SDX_OK && k < s->n_out && ok; k++)
             if (s->want[k].present) ok = same_bits(s, "an allocation failing", k, first[k], out[k]);
         release(out);
@@ -121,7 +122,8 @@ static bool refusal(const stage *s, const char *mode, const how *h) {
     const char *says = s->a_case->says ? s->a_case->says : "";
     if (status == s->a_case->fails && strstr(error.message, says)) return true;
     return say("FAIL %s, %s: %s: '%s'; wanted %s with the words '%s'\n", s->label, mode, sdx_status_text(status),
-               error.message, sdx_status_text(s->a_case->fails), says), false;
+               error.message, sdx_status_text(s->a_case->fails), says),
+           false;
 }
 
 static bool refusals(const stage *s) {
@@ -291,10 +293,14 @@ int main(int argc, char **argv) {
     const char *part = "";
     uint64_t seed = 1;
     for (int k = 1; k < argc; k++) {
-        if (!strcmp(argv[k], "-v")) verbose = true;
-        else if (!strcmp(argv[k], "--case") && k + 1 < argc) part = argv[++k];
-        else if (!strcmp(argv[k], "--seed") && k + 1 < argc) seed = strtoull(argv[++k], NULL, 10);
-        else return usage(argv[0]);
+        if (!strcmp(argv[k], "-v"))
+            verbose = true;
+        else if (!strcmp(argv[k], "--case") && k + 1 < argc)
+            part = argv[++k];
+        else if (!strcmp(argv[k], "--seed") && k + 1 < argc)
+            seed = strtoull(argv[++k], NULL, 10);
+        else
+            return usage(argv[0]);
     }
     size_t cases = 0, bad = 0;
     for (size_t k = 0; k < sdx_cases_count; k++) {

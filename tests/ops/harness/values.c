@@ -35,12 +35,19 @@ static double next_normal(uint64_t *state) {
 
 double decode(sdx_dtype dtype, const void *data, int64_t i) {
     switch ((int)dtype) {
-    case SDX_F32: case SDX_C64: return (double)((const float *)data)[dtype == SDX_C64 ? 2 * i : i];
-    case SDX_F64: case SDX_C128: return ((const double *)data)[dtype == SDX_C128 ? 2 * i : i];
+    case SDX_F32:
+    case SDX_C64: return (double)((const float *)data)[dtype == SDX_C64 ? 2 * i : i];
+    case SDX_F64:
+    case SDX_C128: return ((const double *)data)[dtype == SDX_C128 ? 2 * i : i];
     case SDX_F16: return (double)sdx_f32_from_f16(((const uint16_t *)data)[i]);
     case SDX_BF16: return (double)sdx_f32_from_bf16(((const uint16_t *)data)[i]);
-    case SDX_BOOL: case SDX_U8: case SDX_U4: case SDX_U2: return ((const uint8_t *)data)[i];
-    case SDX_I8: case SDX_I4: case SDX_I2: return ((const int8_t *)data)[i];
+    case SDX_BOOL:
+    case SDX_U8:
+    case SDX_U4:
+    case SDX_U2: return ((const uint8_t *)data)[i];
+    case SDX_I8:
+    case SDX_I4:
+    case SDX_I2: return ((const int8_t *)data)[i];
     case SDX_U16: return ((const uint16_t *)data)[i];
     case SDX_I16: return ((const int16_t *)data)[i];
     case SDX_U32: return ((const uint32_t *)data)[i];
@@ -59,10 +66,14 @@ static void encode_signed(sdx_dtype dtype, void *data, int64_t i, double value) 
     double limit = ldexp(1, bits - 1);
     int64_t v = isnan(value) ? 0 : value >= 0x1p63 ? INT64_MAX : value <= -0x1p63 ? INT64_MIN : (int64_t)value;
     if (bits < 64) v = (int64_t)clamp((double)v, -limit, limit - 1);
-    if (dtype == SDX_I64) ((int64_t *)data)[i] = v;
-    else if (dtype == SDX_I32) ((int32_t *)data)[i] = (int32_t)v;
-    else if (dtype == SDX_I16) ((int16_t *)data)[i] = (int16_t)v;
-    else ((int8_t *)data)[i] = (int8_t)v;
+    if (dtype == SDX_I64)
+        ((int64_t *)data)[i] = v;
+    else if (dtype == SDX_I32)
+        ((int32_t *)data)[i] = (int32_t)v;
+    else if (dtype == SDX_I16)
+        ((int16_t *)data)[i] = (int16_t)v;
+    else
+        ((int8_t *)data)[i] = (int8_t)v;
 }
 
 static void encode_unsigned(sdx_dtype dtype, void *data, int64_t i, double value) {
@@ -70,10 +81,14 @@ static void encode_unsigned(sdx_dtype dtype, void *data, int64_t i, double value
     double limit = ldexp(1, bits);
     uint64_t v = isnan(value) || value < 0 ? 0 : value >= 0x1p64 ? UINT64_MAX : (uint64_t)value;
     if (bits < 64) v = (uint64_t)clamp((double)v, 0, limit - 1);
-    if (dtype == SDX_U64) ((uint64_t *)data)[i] = v;
-    else if (dtype == SDX_U32) ((uint32_t *)data)[i] = (uint32_t)v;
-    else if (dtype == SDX_U16) ((uint16_t *)data)[i] = (uint16_t)v;
-    else ((uint8_t *)data)[i] = (uint8_t)v;
+    if (dtype == SDX_U64)
+        ((uint64_t *)data)[i] = v;
+    else if (dtype == SDX_U32)
+        ((uint32_t *)data)[i] = (uint32_t)v;
+    else if (dtype == SDX_U16)
+        ((uint16_t *)data)[i] = (uint16_t)v;
+    else
+        ((uint8_t *)data)[i] = (uint8_t)v;
 }
 
 /* Complex numbers take (v, -v/2), so that moving one without its other half is seen. */
@@ -169,14 +184,22 @@ static bool fill(stage *s, const char **text, sdx_ref *ref) {
     uint64_t *random = &s->set.seed;
     for (int64_t k = 0; k < ref->count; k++) {
         double u = next_uniform(random), *v = &ref->v[k];
-        if (!strcmp(name, "normal")) *v = next_normal(random) * (integral ? 10 : 1);
-        else if (!strcmp(name, "uniform")) *v = a + (b - a) * u;
-        else if (!strcmp(name, "ints")) *v = floor(a + (b - a + 1) * u);
-        else if (!strcmp(name, "range")) *v = a + b * (double)k;
-        else if (!strcmp(name, "const")) *v = given ? a : 0;
-        else if (!strcmp(name, "bool")) *v = u < 0.5;
-        else if (!strcmp(name, "special")) *v = u < 0.5 ? next_normal(random) : special[next_random(random) % 11];
-        else return say("%s: no fill is called '%s'\n", s->label, name), false;
+        if (!strcmp(name, "normal"))
+            *v = next_normal(random) * (integral ? 10 : 1);
+        else if (!strcmp(name, "uniform"))
+            *v = a + (b - a) * u;
+        else if (!strcmp(name, "ints"))
+            *v = floor(a + (b - a + 1) * u);
+        else if (!strcmp(name, "range"))
+            *v = a + b * (double)k;
+        else if (!strcmp(name, "const"))
+            *v = given ? a : 0;
+        else if (!strcmp(name, "bool"))
+            *v = u < 0.5;
+        else if (!strcmp(name, "special"))
+            *v = u < 0.5 ? next_normal(random) : special[next_random(random) % 11];
+        else
+            return say("%s: no fill is called '%s'\n", s->label, name), false;
     }
     return true;
 }
