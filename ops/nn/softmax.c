@@ -125,12 +125,35 @@ static sdx_status hardmax_compute(sdx_compute *compute, const void *params) {
     return run(compute, params, (softmax_job){.f32 = hardmax_f32, .f64 = hardmax_f64}, 2);
 }
 
+/* Sum over the axis, which stays with extent 1. */
+static sdx_id axis_sum(sdx_grad *grad, const softmax_params *p, sdx_id x) {
+    sdx_id in[2] = {x, sdx_patch_i64s(grad->patch, &p->axis, 1)};
+    return sdx_patch_node(grad->patch, "", "ReduceSum", 2, in, 1)->out[0];
+}
+
+/* (dY - sum(dY Y)) Y */
+static sdx_status softmax_grad(sdx_grad *grad, const void *params) {
+    sdx_patch *patch = grad->patch;
+    sdx_id Y = grad->node->out[0], dY = grad->dY[0];
+    sdx_id sum = axis_sum(grad, params, sdx_emit2(patch, "Mul", dY, Y));
+    grad->dX[0] = sdx_emit2(patch, "Mul", sdx_emit2(patch, "Sub", dY, sum), Y);
+    return patch->status;
+}
+
+/* dY - sum(dY) exp(Y) */
+static sdx_status log_softmax_grad(sdx_grad *grad, const void *params) {
+    sdx_patch *patch = grad->patch;
+    sdx_id dY = grad->dY[0], share = sdx_emit1(patch, "Exp", grad->node->out[0]);
+    grad->dX[0] = sdx_emit2(patch, "Sub", dY, sdx_emit2(patch, "Mul", axis_sum(grad, params, dY), share));
+    return patch->status;
+}
+
 static const sdx_op_version versions[] = {{1, "input:T -> output:T", "T=" SDX_T_FLOAT, "axis:int=1"},
                                           {11, "input:T -> output:T", "T=" SDX_T_FLOAT, "axis:int=1"},
                                           {13, "input:T -> output:T", "T=" SDX_T_FLOAT_BF, "axis:int=-1"},
                                           {0, NULL, NULL, NULL}};
 
-#define LINE_OP(op, compute_fn)                                                                                        \
+#define LINE_OP(op, compute_fn, gradient)                                                                              \
     const sdx_op sdx_op_##op = {.domain = "",                                                                          \
                                 .name = #op,                                                                           \
                                 .versions = versions,                                                                  \
@@ -140,7 +163,8 @@ static const sdx_op_version versions[] = {{1, "input:T -> output:T", "T=" SDX_T_
                                 .infer = softmax_infer,                                                                \
                                 .scratch = softmax_scratch,                                                            \
                                 .compute = compute_fn,                                                                 \
+                                .grad = gradient,                                                                      \
                                 .flags = SDX_OP_INPLACE};
-LINE_OP(Softmax, softmax_compute)
-LINE_OP(LogSoftmax, log_softmax_compute)
-LINE_OP(Hardmax, hardmax_compute)
+LINE_OP(Softmax, softmax_compute, softmax_grad)
+LINE_OP(LogSoftmax, log_softmax_compute, log_softmax_grad)
+LINE_OP(Hardmax, hardmax_compute, sdx_no_gradient)

@@ -60,10 +60,17 @@ typedef struct how {
     bool unknown_shapes; /* inputs are declared without a shape */
     bool constants;      /* every input is an initializer */
     int chain;           /* >= 0: a second node reads the first one's output as this input */
+    bool again;          /* the results are those of a second run of the session */
     sdx_optimise optimise;
+    sdx_value *weights; /* not NULL: out[k] is d(sum of weights * output 0) / d(input k), where differentiable() */
 } how;
 /* Builds, loads, runs once. out[] get one reference each (NULL where not asked for). */
 sdx_status run_model(const stage *s, const how *h, sdx_value *const *override, sdx_value **out, sdx_error *error);
+
+/* gradient.c: what the operator's gradient emits against central differences, in f64 */
+bool differentiable(const arg *in);
+bool gradient_applies(const sdx_case *c, const sdx_op *op, const sdx_op_version *version);
+bool check_gradient(const stage *s, sdx_value *const *first);
 
 /* faults.c: the n-th allocation from now fails (1 = the next); 0 = none. Returns whether it has struck. */
 void faults_arm(long n);

@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static sdx_status set_opsets(const stage *s, sdx_model *model, sdx_error *error) {
+static sdx_status set_opsets(const stage *s, const how *h, sdx_model *model, sdx_error *error) {
     const char *domain = s->a_case->domain ? s->a_case->domain : "";
     model->ir_version = 10;
-    model->opsets = SDX_NEW_ARRAY(&model->arena, sdx_opset, 2, error);
+    model->opsets = SDX_NEW_ARRAY(&model->arena, sdx_opset, 3, error);
     if (!model->opsets) return SDX_OUT_OF_MEMORY;
     model->opsets[model->n_opsets++] = (sdx_opset){"", *domain ? 20 : s->a_case->opset};
     if (*domain) model->opsets[model->n_opsets++] = (sdx_opset){domain, s->a_case->opset};
+    if (h->weights) model->opsets[model->n_opsets++] = (sdx_opset){"ai.onnx.preview.training", 1};
     return SDX_OK;
 }
 
@@ -52,9 +53,37 @@ static sdx_status add_node(const stage *s, sdx_graph *graph, const sdx_id *in, b
     return node ? SDX_OK : error->status;
 }
 
+/* P = Mul(Y, weights); d = Gradient(xs, y = P) */
+static sdx_status add_gradient(const stage *s, const how *h, sdx_graph *graph, const sdx_id *in, sdx_id y,
+                               sdx_error *error) {
+    sdx_type unknown = {.kind = SDX_TENSOR, .rank = -1};
+    sdx_id mul[2] = {y, sdx_graph_add_value(graph, "weights", &unknown, error)}, xs[MAX_ARGS], out[MAX_ARGS];
+    sdx_id product = sdx_graph_add_value(graph, "product", &unknown, error);
+    sdx_string names[MAX_ARGS];
+    int n = 0;
+    if (mul[1] == SDX_NONE || product == SDX_NONE) return error->status;
+    sdx_graph_set_constant(graph, mul[1], h->weights);
+    if (!sdx_graph_add_node(graph, "", "Mul", "", 2, mul, 1, &product, error)) return error->status;
+    for (int k = 0; k < s->n_in; k++) {
+        if (!differentiable(&s->in[k])) continue;
+        char name[16];
+        snprintf(name, sizeof name, "d%d", k);
+        xs[n] = in[k];
+        names[n] = (sdx_string){graph->values[in[k]].name, strlen(graph->values[in[k]].name)};
+        out[n] = sdx_graph_add_value(graph, sdx_arena_copy(graph->arena, name, strlen(name), error), &unknown, error);
+        if (out[n] == SDX_NONE) return error->status;
+        SDX_TRY(sdx_graph_add_output(graph, out[n++], error));
+    }
+    sdx_attr by[2] = {{.name = "xs", .type = SDX_ATTR_STRINGS, .n = (size_t)n, .strings = names},
+                      {.name = "y", .type = SDX_ATTR_STRING, .n = 1, .s = {"product", 7}}};
+    sdx_node *node = sdx_graph_add_node(graph, "ai.onnx.preview.training", "Gradient", "", n, xs, n, out, error);
+    for (int k = 0; node && k < 2; k++) SDX_TRY(sdx_node_set_attr(graph, node, &by[k], error));
+    return node ? SDX_OK : error->status;
+}
+
 static sdx_status build(const stage *s, const how *h, sdx_value *const *override, sdx_model *model, sdx_error *error) {
     sdx_id in[MAX_ARGS], y = SDX_NONE;
-    SDX_TRY(set_opsets(s, model, error));
+    SDX_TRY(set_opsets(s, h, model, error));
     for (int k = 0; k < s->n_in; k++) {
         in[k] = SDX_NONE;
         if (!s->in[k].present) continue;
@@ -65,7 +94,8 @@ static sdx_status build(const stage *s, const how *h, sdx_value *const *override
         SDX_TRY(add_node(s, model->graph, in, true, &y, error));
         in[h->chain] = y;
     }
-    return add_node(s, model->graph, in, false, &y, error);
+    SDX_TRY(add_node(s, model->graph, in, false, &y, error));
+    return h->weights ? add_gradient(s, h, model->graph, in, y, error) : SDX_OK;
 }
 
 static sdx_status run_session(const stage *s, const how *h, sdx_value *const *override, sdx_session *session,
@@ -78,15 +108,18 @@ static sdx_status run_session(const stage *s, const how *h, sdx_value *const *ov
         snprintf(names[k], sizeof names[k], "in%d", k);
         in[n_in++] = (sdx_binding){names[k], override && override[k] ? override[k] : s->in[k].value};
     }
-    for (int k = 0; k < s->n_out; k++) {
-        if (!s->want[k].present) continue;
-        snprintf(names[MAX_ARGS + k], sizeof names[0], "out%d", k);
+    int n_results = h->weights ? s->n_in : s->n_out, slot[MAX_ARGS];
+    for (int k = 0; k < n_results; k++) {
+        if (h->weights ? !differentiable(&s->in[k]) : !s->want[k].present) continue;
+        snprintf(names[MAX_ARGS + k], sizeof names[0], h->weights ? "d%d" : "out%d", k);
+        slot[n_out] = k;
         results[n_out++] = (sdx_binding){names[MAX_ARGS + k], NULL};
     }
-    SDX_TRY(sdx_session_run(session, in, n_in, results, n_out, error));
-    n_out = 0;
-    for (int k = 0; k < s->n_out; k++)
-        if (s->want[k].present) out[k] = results[n_out++].value;
+    for (int run = 0; run <= h->again; run++) {
+        for (size_t k = 0; k < n_out; k++) sdx_value_release(out[slot[k]]), out[slot[k]] = NULL;
+        SDX_TRY(sdx_session_run(session, in, n_in, results, n_out, error));
+        for (size_t k = 0; k < n_out; k++) out[slot[k]] = results[k].value;
+    }
     return SDX_OK;
 }
 

@@ -145,6 +145,9 @@ static bool variants(const stage *s, sdx_value *const *first) {
     h.unknown_shapes = true;
     ok = ok && (random || against_bits(s, "shapes unknown at load", &h, first));
     h = plain;
+    h.again = true;
+    ok = ok && (random || against_bits(s, "second run of a session", &h, first));
+    h = plain;
     h.constants = true;
     return ok && (random || against_bits(s, "inputs constant", &h, first));
 }
@@ -261,6 +264,26 @@ static bool run_types(const sdx_case *c, setting *set, uint64_t seed) {
     return ok;
 }
 
+/* Every variable that can be f64 is. */
+static bool run_gradients(const sdx_case *c, setting *set, uint64_t seed) {
+    bool ok = true;
+    for (int v = 0; v < set->row->n_variables && v < 8; v++)
+        for (int k = 0; k < set->row->variables[v].n_types; k++)
+            if (usable(c, &set->row->variables[v], k) && set->row->variables[v].types[k].dtype == SDX_F64)
+                set->dtype[v] = SDX_F64;
+    for (int r = 0; ok && r < (set->n_letters ? RANDOM_SHAPES_OTHER : 1); r++) {
+        stage s;
+        sdx_value *first[MAX_ARGS] = {0};
+        draw(set, seed + (uint64_t)r);
+        ok = stage_open(&s, c, set) && evaluate(&s) && against_reference(&s, "plain", &plain, first);
+        runs++;
+        ok = ok && check_gradient(&s, first);
+        release(first);
+        stage_close(&s);
+    }
+    return ok;
+}
+
 static bool run_case(const sdx_case *c, uint64_t seed) {
     const sdx_op *op = sdx_op_find(c->domain ? c->domain : "", c->op);
     const sdx_op_version *version = op ? sdx_op_version_at(op, c->opset) : NULL;
@@ -280,6 +303,7 @@ static bool run_case(const sdx_case *c, uint64_t seed) {
         ok = run_setting(c, &set, !slow, r == 0 && !slow);
     }
     ok = ok && run_types(c, &set, seed);
+    if (ok && gradient_applies(c, op, version)) ok = run_gradients(c, &set, seed);
     sdx_arena_release(&arena);
     return ok;
 }
