@@ -4,6 +4,7 @@
 #ifndef SDX_KERNELS_H
 #define SDX_KERNELS_H
 #include "ops/kernels/elementwise.h"
+#include "ops/kernels/panels.h"
 #include "runtime/base/cpu.h"
 #include <stddef.h>
 #include <stdint.h>

@@ -33,7 +33,6 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16; }
-static size_t panel_element(sdx_dtype dtype) { return is_narrow(dtype) ? sizeof(float) : sdx_dtype_size(dtype); }
 
 /* Halves blocks until there are enough of them. Cutting along the lines of a factor that must be packed anyway is
  * free as long as blocks stay large enough to reuse the other factor. */
@@ -59,19 +58,9 @@ static void cut(plan *p, bool packed_a, bool packed_b) {
     p->depth = ceil_div(p->k, p->blocks_k);
 }
 
-/* matrices * lines (to whole panels) * k * element, to whole cache lines; false on overflow. */
-static bool panel_bytes(int64_t matrices, int64_t lines, int width, int64_t k, size_t element, size_t *out) {
-    size_t bytes = 0;
-    if (!sdx_size_mul((size_t)round_up(lines, width), (size_t)k, &bytes) || !sdx_size_mul(bytes, element, &bytes) ||
-        !sdx_size_mul(bytes, (size_t)matrices, &bytes) || !sdx_size_add(bytes, SDX_ALIGNMENT - 1, &bytes))
-        return false;
-    *out = bytes / SDX_ALIGNMENT * SDX_ALIGNMENT;
-    return true;
-}
-
 static bool make_plan(plan *p, sdx_dtype dtype, int mr, int nr, bool packed_a, bool packed_b, int64_t matrices_a,
                       int64_t matrices_b) {
-    p->element = panel_element(dtype);
+    p->element = sdx_panel_element(dtype);
     p->narrow = is_narrow(dtype);
     p->mr = mr, p->nr = nr;
     cut(p, packed_a, packed_b);
@@ -82,12 +71,12 @@ static bool make_plan(plan *p, sdx_dtype dtype, int mr, int nr, bool packed_a, b
     p->matrices_a = p->shared_a ? matrices_a : 0;
     p->matrices_b = p->shared_b ? matrices_b : 0;
     size_t block_c = 0, bias = 0;
-    bool fits = panel_bytes(p->matrices_a, p->m, mr, p->k, p->element, &p->shared_a_bytes) &&
-                panel_bytes(p->matrices_b, p->n, nr, p->k, p->element, &p->shared_b_bytes) &&
-                panel_bytes(p->local_a, p->block_m, mr, p->depth, p->element, &p->local_a_bytes) &&
-                panel_bytes(p->local_b, p->block_n, nr, p->depth, p->element, &p->local_b_bytes) &&
-                panel_bytes(p->narrow, p->block_m, mr, p->block_n, p->element, &block_c) &&
-                panel_bytes(p->narrow, p->block_m + p->block_n, nr, 1, p->element, &bias);
+    bool fits = sdx_panel_bytes(p->matrices_a, p->m, mr, p->k, p->element, &p->shared_a_bytes) &&
+                sdx_panel_bytes(p->matrices_b, p->n, nr, p->k, p->element, &p->shared_b_bytes) &&
+                sdx_panel_bytes(p->local_a, p->block_m, mr, p->depth, p->element, &p->local_a_bytes) &&
+                sdx_panel_bytes(p->local_b, p->block_n, nr, p->depth, p->element, &p->local_b_bytes) &&
+                sdx_panel_bytes(p->narrow, p->block_m, mr, p->block_n, p->element, &block_c) &&
+                sdx_panel_bytes(p->narrow, p->block_m + p->block_n, nr, 1, p->element, &bias);
     p->worker_bytes = p->local_a_bytes + p->local_b_bytes + block_c + bias;
     return fits;
 }
@@ -101,7 +90,7 @@ size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n,
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int one = 0; one < 4; one++) {
                 plan p = {.batch = batch, .m = lines[turned][0], .n = lines[turned][1], .k = k};
-                int nr = shapes[s][1] * 4 / (int)panel_element(dtype);
+                int nr = shapes[s][1] * 4 / (int)sdx_panel_element(dtype);
                 size_t bytes = 0;
                 if (!make_plan(&p, dtype, shapes[s][0], nr, packed_a, packed_b, one & 1 ? 1 : batch,
                                one & 2 ? 1 : batch) ||
@@ -129,28 +118,6 @@ static pack_fn pack_of(const sdx_kernels *kernels, sdx_dtype dtype) {
     if (dtype == SDX_F16) return kernels->pack_f16;
     if (dtype == SDX_BF16) return kernels->pack_bf16;
     return sdx_dtype_size(dtype) == 8 ? kernels->pack_64 : kernels->pack_32;
-}
-
-static int width_of(const sdx_kernels *kernels, sdx_dtype dtype, bool is_b) {
-    int mr = 0, nr = 0;
-    kernels->gemm_shape(panel_element(dtype), &mr, &nr);
-    return is_b ? nr : mr;
-}
-
-size_t sdx_product_packed_bytes(const sdx_kernels *kernels, sdx_dtype dtype, bool is_b, int64_t batch, int64_t lines,
-                                int64_t k) {
-    size_t bytes = 0;
-    return panel_bytes(batch, lines, width_of(kernels, dtype, is_b), k, panel_element(dtype), &bytes) ? bytes : SIZE_MAX;
-}
-
-void sdx_product_pack(const sdx_kernels *kernels, sdx_dtype dtype, bool is_b, int64_t batch, int64_t lines, int64_t k,
-                      const void *data, int64_t line_step, int64_t k_step, void *to) {
-    const int width = width_of(kernels, dtype, is_b);
-    const size_t from_step = (size_t)(lines * k) * sdx_dtype_size(dtype);
-    const size_t to_step = (size_t)(round_up(lines, width) * k) * panel_element(dtype);
-    for (int64_t b = 0; b < batch; b++)
-        pack_of(kernels, dtype)((const char *)data + (size_t)b * from_step, line_step, k_step, lines, k, width,
-                                k * width, (char *)to + (size_t)b * to_step);
 }
 
 /* ---- one run ---------------------------------------------------------------------------------------------------- */
@@ -452,7 +419,7 @@ sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *given, void 
     if (is_vector_product(&product))
         return sdx_for(compute, p->batch * ceil_div(p->n, vector_chunk(&product)), 1, run_vectors, &job);
     int mr = 0, nr = 0;
-    job.kernels->gemm_shape(panel_element(product.dtype), &mr, &nr);
+    job.kernels->gemm_shape(sdx_panel_element(product.dtype), &mr, &nr);
     int64_t matrices_a = is_one_matrix(&product, &product.a) ? 1 : p->batch;
     int64_t matrices_b = is_one_matrix(&product, &product.b) ? 1 : p->batch;
     if (!make_plan(p, product.dtype, mr, nr, product.a.packed, product.b.packed, matrices_a, matrices_b))

@@ -51,10 +51,6 @@ size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n,
                            int threads);
 sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *product, void *scratch);
 
-/* A constant factor in kernel layout: `batch` matrices of `lines` lines. width: mr for A, nr for B. */
-size_t sdx_product_packed_bytes(const sdx_kernels *kernels, sdx_dtype dtype, bool is_b, int64_t batch, int64_t lines,
-                                int64_t k);
-void sdx_product_pack(const sdx_kernels *kernels, sdx_dtype dtype, bool is_b, int64_t batch, int64_t lines, int64_t k,
-                      const void *data, int64_t line_step, int64_t k_step, void *to);
+/* Constant factors come packed by sdx_product_pack (ops/kernels/panels.h). */
 
 #endif

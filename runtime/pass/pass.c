@@ -14,6 +14,9 @@ static const pass passes[] = {
     {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
     {"share", sdx_pass_share, SDX_OPTIMISE_PORTABLE},
     {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
+    {"pack", sdx_pass_pack, SDX_OPTIMISE_ALL},
+    {"fuse", sdx_pass_fuse, SDX_OPTIMISE_ALL},
+    {"prune", sdx_pass_prune, SDX_OPTIMISE_ALL},
 };
 
 static sdx_status run_pass(const pass *p, sdx_model *model, sdx_error *error) {

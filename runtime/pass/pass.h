@@ -11,5 +11,6 @@ sdx_status sdx_pass_fold(sdx_model *model, sdx_error *error);  /* constant nodes
 sdx_status sdx_pass_prune(sdx_model *model, sdx_error *error); /* identities and what no output needs */
 sdx_status sdx_pass_share(sdx_model *model, sdx_error *error); /* equal constants and equal pure nodes become one */
 sdx_status sdx_pass_pack(sdx_model *model, sdx_error *error);  /* machine: constant weights into kernel layout */
+sdx_status sdx_pass_fuse(sdx_model *model, sdx_error *error);  /* machine: bias, sum, activation into packed nodes */
 
 #endif

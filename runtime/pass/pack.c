@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Conv, Gemm and MatMul whose weights are constant become internal operators that hold the weights in the layout of this
+ * machine's kernels. A constant that nobody reads any more is dropped on the spot, so weights exist once. */
+#include "ops/kernels/kernels.h"
+#include "ops/op.h"
+#include "runtime/graph/patch.h"
+#include "runtime/pass/pass.h"
+#include <string.h>
+
+typedef struct packer {
+    sdx_graph *graph;
+    sdx_patch patch;
+    int32_t *uses;
+    const sdx_kernels *kernels;
+    sdx_error *error;
+} packer;
+
+static bool is(const sdx_node *node, const char *op_type) {
+    return *node->domain == '\0' && strcmp(node->op_type, op_type) == 0;
+}
+
+/* The constant behind input k, when it is a tensor of data. */
+static const sdx_tensor *constant_of(const packer *p, const sdx_node *node, int k) {
+    if (k >= node->n_in || node->in[k] == SDX_NONE) return NULL;
+    const sdx_graph_value *value = &p->graph->values[node->in[k]];
+    if (!value->constant || value->is_input || value->constant->kind != SDX_TENSOR) return NULL;
+    const sdx_tensor *tensor = &value->constant->tensor;
+    return tensor->data && tensor->count > 0 ? tensor : NULL;
+}
+
+static int64_t int_of(const sdx_node *node, const char *name, int64_t otherwise) {
+    const sdx_attr *attr = sdx_node_attr(node, name);
+    return attr ? attr->i : otherwise;
+}
+
+/* `lines` lines of k, `batch` times, as a constant of bytes. */
+static sdx_id pack_constant(packer *p, const sdx_tensor *w, bool is_b, int64_t batch, int64_t lines, int64_t k,
+                            int64_t line_step, int64_t k_step) {
+    const size_t bytes = sdx_product_packed_bytes(p->kernels, w->dtype, is_b, batch, lines, k);
+    if (bytes > INT64_MAX) return SDX_NONE;
+    sdx_value *value = sdx_value_new_tensor(p->graph->arena->memory, SDX_U8, 1, (int64_t[]){(int64_t)bytes}, p->error);
+    if (!value) return p->patch.status = SDX_OUT_OF_MEMORY, SDX_NONE;
+    sdx_product_pack(p->kernels, w->dtype, is_b, batch, lines, k, w->data, line_step, k_step, value->tensor.data);
+    sdx_id id = sdx_patch_constant(&p->patch, value);
+    sdx_value_release(value);
+    return id;
+}
+
+/* The node no longer reads its weights. */
+static void release_weights(packer *p, const sdx_node *node) {
+    const sdx_id id = node->in[1];
+    if (--p->uses[id] == 0) sdx_graph_set_constant(p->graph, id, NULL);
+}
+
+static void replace(packer *p, const sdx_node *node, const sdx_node *by) {
+    if (p->patch.status != SDX_OK) return;
+    sdx_patch_replace(&p->patch, node->out[0], by->out[0]);
+    sdx_patch_remove(&p->patch, node);
+}
+
+static void pack_conv(packer *p, const sdx_node *node) {
+    const sdx_tensor *w = constant_of(p, node, 1);
+    const int64_t group = int_of(node, "group", 1);
+    if (!w || w->rank < 3 || group < 1 || w->dim[0] % group) return;
+    const int64_t lines = w->dim[0] / group, k = w->count / w->dim[0];
+    const bool single = group > 1 && w->dim[1] == 1;
+    sdx_id weight = node->in[1];
+    if (!single) weight = pack_constant(p, w, false, group, lines, k, k, 1);
+    if (weight == SDX_NONE) return;
+    p->patch.origin = node;
+    const sdx_id in[] = {node->in[0], weight, node->n_in > 2 ? node->in[2] : SDX_NONE};
+    sdx_node *by = sdx_patch_node(&p->patch, "sdx", "PackedConv", 3, in, 1);
+    sdx_patch_attrs_of(&p->patch, by, node, NULL, 0);
+    sdx_patch_ints(&p->patch, by, "weight_shape", w->dim, (size_t)w->rank);
+    replace(p, node, by);
+    if (!single) release_weights(p, node);
+}
+
+static void pack_gemm(packer *p, const sdx_node *node) {
+    const sdx_tensor *b = constant_of(p, node, 1);
+    if (!b || b->rank != 2 || node->since < 7) return;
+    const bool trans_b = int_of(node, "transB", 0) != 0;
+    const int64_t n = b->dim[!trans_b], k = b->dim[trans_b];
+    const sdx_id packed = pack_constant(p, b, true, 1, n, k, trans_b ? k : 1, trans_b ? 1 : n);
+    static const char *const except[] = {"transB"};
+    if (packed == SDX_NONE) return;
+    p->patch.origin = node;
+    const sdx_id in[] = {node->in[0], packed, node->n_in > 2 ? node->in[2] : SDX_NONE};
+    sdx_node *by = sdx_patch_node(&p->patch, "sdx", "PackedMatMul", 3, in, 1);
+    sdx_patch_attrs_of(&p->patch, by, node, except, 1);
+    sdx_patch_int(&p->patch, by, "n", n);
+    sdx_patch_int(&p->patch, by, "k", k);
+    replace(p, node, by);
+    release_weights(p, node);
+}
+
+static void pack_matmul(packer *p, const sdx_node *node) {
+    const sdx_tensor *b = constant_of(p, node, 1);
+    const sdx_type *a = &p->graph->values[node->in[0]].type;
+    if (!b || b->rank != 2 || a->rank < 1) return;
+    const int64_t k = b->dim[0], n = b->dim[1];
+    const sdx_id packed = pack_constant(p, b, true, 1, n, k, 1, n);
+    if (packed == SDX_NONE) return;
+    p->patch.origin = node;
+    sdx_node *by = sdx_patch_node(&p->patch, "sdx", "PackedMatMul", 2, (sdx_id[]){node->in[0], packed}, 1);
+    sdx_patch_int(&p->patch, by, "n", n);
+    sdx_patch_int(&p->patch, by, "k", k);
+    replace(p, node, by);
+    release_weights(p, node);
+}
+
+static sdx_status pack_graph(sdx_graph *graph, sdx_error *error);
+
+static sdx_status pack_nodes(packer *p) {
+    sdx_graph *graph = p->graph;
+    const int nodes = graph->n_nodes;
+    sdx_graph_count_uses(graph, p->uses);
+    sdx_patch_begin(&p->patch, graph, p->error);
+    for (int k = 0; k < nodes && p->patch.status == SDX_OK; k++) {
+        const sdx_node *node = graph->nodes[k];
+        if (is(node, "Conv")) pack_conv(p, node);
+        else if (is(node, "Gemm")) pack_gemm(p, node);
+        else if (is(node, "MatMul")) pack_matmul(p, node);
+        for (int b = 0; b < node->n_bodies; b++) SDX_TRY(pack_graph(node->bodies[b], p->error));
+    }
+    return sdx_patch_commit(&p->patch);
+}
+
+static sdx_status pack_graph(sdx_graph *graph, sdx_error *error) {
+    sdx_arena scratch;
+    sdx_arena_init(&scratch, graph->arena->memory);
+    packer p = {.graph = graph, .kernels = sdx_kernels_get(), .error = error};
+    p.uses = SDX_NEW_ARRAY(&scratch, int32_t, graph->n_values, error);
+    sdx_status status = p.uses ? pack_nodes(&p) : SDX_OUT_OF_MEMORY;
+    sdx_arena_release(&scratch);
+    return status;
+}
+
+sdx_status sdx_pass_pack(sdx_model *model, sdx_error *error) { return pack_graph(model->graph, error); }
