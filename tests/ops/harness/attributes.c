@@ -78,8 +78,11 @@ int sdx_case_ints(const sdx_case_run *run, const char *name, int64_t *values, in
 }
 
 double *sdx_case_output(sdx_case_run *run, int k, int rank, const int64_t *dims) {
-    ref_shape(stage_of(run), &run->out[k], rank, dims);
-    return run->out[k].v;
+    sdx_ref *out = &run->out[k];
+    stage *s = (stage *)stage_of(run);
+    ref_shape(s, out, rank, dims);
+    out->s = SDX_NEW_ARRAY(&s->arena, sdx_string, out->count + 1, NULL); /* for references that move strings */
+    return out->v;
 }
 
 double *sdx_case_output_like(sdx_case_run *run, int k, int in) {
