@@ -222,7 +222,7 @@ const sdx_case sdx_cases[] = {
      .expect = "f32[2]={1,4}"},
     {.name = "compress_long", .op = "Compress", .opset = 11, .attributes = "axis:int=0",
      .inputs = "f32[1]={1} bool[2]={1 1}", .fails = SDX_VALUE, .says = "entry 1 of input 'condition' is true"},
-    {.name = "top_k", .op = "TopK", .opset = 24, .attributes = "axis:int=1", .inputs = "T[N,7,2]=normal i64[1]={3}",
+    {.name = "top_k", .op = "TopK", .opset = 24, .attributes = "axis:int=1", .inputs = "T[N,7,2]=ints(0,50) i64[1]={3}",
      .outputs = "values indices", .dims = "N=0..3", .reference = top_k},
     {.name = "top_k_smallest", .op = "TopK", .opset = 11, .attributes = "axis:int=1 largest:int=0",
      .inputs = "T[N,7,2]=ints(0,3) i64[1]={7}", .outputs = "values indices", .dims = "N=1..3", .reference = top_k},
