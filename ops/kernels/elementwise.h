@@ -58,4 +58,9 @@ typedef struct sdx_reducer {
     void (*columns)(const void *x, int64_t n, int64_t rows, int64_t stride, void *acc, const double *shift);
 } sdx_reducer;
 
+/* ArgMax, ArgMin of n columns, over rows numbered first, first + 1 ..., `stride` elements apart; best and at hold what the
+ * rows before gave, and are set by row 0. Of f32, f64, i64, u64. */
+typedef void (*sdx_arg_fn)(const void *x, int64_t n, int64_t rows, int64_t stride, int64_t first, bool last, void *best,
+                           int64_t *at);
+
 #endif

@@ -35,22 +35,26 @@ typedef struct cumulate_task {
     sdx_dtype work; /* F64 or I64 (for u64 too: the arithmetic is the same) */
 } cumulate_task;
 
-/* sum[i] takes x[i] in; y[i] is the sum after, or before. */
-static void step_f64(const cumulate_params *p, const double *x, double *sum, double *y, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        double after = p->product ? sum[i] * x[i] : sum[i] + x[i];
-        y[i] = p->exclusive ? sum[i] : after;
-        sum[i] = after;
+/* columns: sum[i] takes x[i] in; y[i] is the sum after, or before. line: the elements of one line, in either direction. */
+#define CUMULATE(name, T)                                                                              \
+    static inline T name##_step(const cumulate_params *p, T x, T *sum) {                               \
+        T before = *sum;                                                                               \
+        *sum = p->product ? before * x : before + x;                                                   \
+        return p->exclusive ? before : *sum;                                                           \
+    }                                                                                                  \
+    static void name##_columns(const cumulate_params *p, const T *x, T *sum, T *y, int64_t n) {        \
+        for (int64_t i = 0; i < n; i++) y[i] = name##_step(p, x[i], &sum[i]);                          \
+    }                                                                                                  \
+    static void name##_line(const cumulate_params *p, const T *x, T *sum, T *y, int64_t n) {           \
+        T running = *sum;                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                              \
+            int64_t k = p->reverse ? n - 1 - i : i;                                                    \
+            y[k] = name##_step(p, x[k], &running);                                                     \
+        }                                                                                              \
+        *sum = running;                                                                                \
     }
-}
-
-static void step_i64(const cumulate_params *p, const uint64_t *x, uint64_t *sum, uint64_t *y, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t after = p->product ? sum[i] * x[i] : sum[i] + x[i];
-        y[i] = p->exclusive ? sum[i] : after;
-        sum[i] = after;
-    }
-}
+CUMULATE(f64, double)
+CUMULATE(i64, uint64_t)
 
 typedef union cells {
     double f[PIECE];
@@ -62,11 +66,6 @@ static void start(const cumulate_task *task, cells *sum, int64_t n) {
         if (task->work == SDX_F64) sum->f[i] = task->params->product;
         else sum->i[i] = task->params->product;
     }
-}
-
-static void step(const cumulate_task *task, const cells *x, cells *sum, cells *y, int64_t n) {
-    if (task->work == SDX_F64) step_f64(task->params, x->f, sum->f, y->f, n);
-    else step_i64(task->params, x->i, sum->i, y->i, n);
 }
 
 static void read_cells(const cumulate_task *task, int64_t at, int64_t n, cells *x) {
@@ -81,20 +80,16 @@ static void write_cells(const cumulate_task *task, int64_t at, int64_t n, const 
 
 /* One line of neighbours, converted a piece at a time. */
 static void cumulate_line(const cumulate_task *task, int64_t base) {
-    cells x, y, sum, one, result;
+    cells x, y, sum;
     int64_t length = task->view.n;
     start(task, &sum, 1);
     for (int64_t done = 0, n; done < length; done += n) {
         n = length - done < PIECE ? length - done : PIECE;
-        int64_t first = task->params->reverse ? length - done - n : done;
-        read_cells(task, base + first, n, &x);
-        for (int64_t j = 0; j < n; j++) {
-            int64_t k = task->params->reverse ? n - 1 - j : j;
-            one.i[0] = x.i[k];
-            step(task, &one, &sum, &result, 1);
-            y.i[k] = result.i[0];
-        }
-        write_cells(task, base + first, n, &y);
+        int64_t first = base + (task->params->reverse ? length - done - n : done);
+        read_cells(task, first, n, &x);
+        if (task->work == SDX_F64) f64_line(task->params, x.f, sum.f, y.f, n);
+        else i64_line(task->params, x.i, sum.i, y.i, n);
+        write_cells(task, first, n, &y);
     }
 }
 
@@ -105,7 +100,8 @@ static void cumulate_columns(const cumulate_task *task, int64_t base, int64_t n)
     for (int64_t j = 0; j < task->view.n; j++) {
         int64_t k = task->params->reverse ? task->view.n - 1 - j : j;
         read_cells(task, base + k * task->view.inner, n, &x);
-        step(task, &x, &sum, &y, n);
+        if (task->work == SDX_F64) f64_columns(task->params, x.f, sum.f, y.f, n);
+        else i64_columns(task->params, x.i, sum.i, y.i, n);
         write_cells(task, base + k * task->view.inner, n, &y);
     }
 }

@@ -3,8 +3,9 @@
  * more extreme than any number, as in numpy. */
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
+#include <string.h>
 
-enum { PIECE = 256 };
+enum { PIECE = 256, LANES = 16 };
 
 typedef struct arg_params {
     int64_t axis;
@@ -37,50 +38,6 @@ static sdx_status arg_infer(sdx_infer *infer, const void *params) {
     return SDX_OK;
 }
 
-/* columns: best[i], at[i] take element k of n neighbouring lines in. line: best[0], at[0] take the elements k, k + 1 ...
- * of one line in, n of them. */
-typedef void (*arg_fn)(const void *x, int64_t k, int64_t n, bool last, void *best, int64_t *at);
-typedef struct arg_kernel {
-    arg_fn columns, line;
-} arg_kernel;
-
-#define TAKE(name, T, beats)                                                                              \
-    static inline void name##_take(T v, int64_t k, bool last, T *best, int64_t *at) {                     \
-        T b = *best;                                                                                      \
-        bool equal = v == b || (v != v && b != b);                                                        \
-        bool better = k == 0 || (b == b && (v != v || beats)) || (last && equal);                         \
-        *best = better ? v : b;                                                                           \
-        *at = better ? k : *at;                                                                           \
-    }                                                                                                     \
-    static void name##_columns(const void *x_, int64_t k, int64_t n, bool last, void *best_, int64_t *at) { \
-        const T *x = x_;                                                                                  \
-        T *best = best_;                                                                                  \
-        for (int64_t i = 0; i < n; i++) name##_take(x[i], k, last, &best[i], &at[i]);                     \
-    }                                                                                                     \
-    static void name##_line(const void *x_, int64_t k, int64_t n, bool last, void *best_, int64_t *at) {  \
-        const T *x = x_;                                                                                  \
-        T best = *(T *)best_;                                                                             \
-        int64_t found = *at;                                                                              \
-        for (int64_t i = 0; i < n; i++) name##_take(x[i], k + i, last, &best, &found);                    \
-        *(T *)best_ = best;                                                                               \
-        *at = found;                                                                                      \
-    }                                                                                                     \
-    static const arg_kernel name = {name##_columns, name##_line};
-#define TAKES(suffix, T)             \
-    TAKE(most_##suffix, T, v > b)    \
-    TAKE(least_##suffix, T, v < b)
-TAKES(f32, float)
-TAKES(f64, double)
-TAKES(i64, int64_t)
-TAKES(u64, uint64_t)
-
-static arg_kernel kernel_of(sdx_dtype work, bool least) {
-    if (work == SDX_F32) return least ? least_f32 : most_f32;
-    if (work == SDX_F64) return least ? least_f64 : most_f64;
-    if (work == SDX_U64) return least ? least_u64 : most_u64;
-    return least ? least_i64 : most_i64;
-}
-
 typedef struct arg_task {
     const sdx_tensor *x;
     int64_t *y;
@@ -88,7 +45,7 @@ typedef struct arg_task {
     sdx_axis_view view;
     sdx_dtype work;
     bool last;
-    arg_kernel kernel;
+    sdx_arg_fn kernel;
 } arg_task;
 
 typedef struct arg_buffers {
@@ -103,18 +60,34 @@ static const void *elements(const arg_task *task, int64_t at, int64_t n, arg_buf
     return b->element;
 }
 
-static void arg_lines(const arg_task *task, int64_t begin, int64_t end, arg_buffers *b) {
-    for (int64_t o = begin; o < end; o++)
-        for (int64_t k = 0, n; k < task->view.n; k += n) {
-            n = task->view.n - k < PIECE ? task->view.n - k : PIECE;
-            task->kernel.line(elements(task, o * task->view.n + k, n, b), k, n, task->last, b->best, &task->y[o]);
-        }
+/* A line is taken as LANES columns, and what is left as columns of one more row; then their extremes are compared. */
+static int64_t arg_line(const arg_task *task, int64_t base, arg_buffers *b) {
+    int64_t at[LANES], best = 0, length = task->view.n, rows = length / LANES, size = (int64_t)sdx_dtype_size(task->work);
+    for (int64_t r = 0, n; r < rows; r += n) {
+        n = rows - r < PIECE / LANES ? rows - r : PIECE / LANES;
+        const void *x = elements(task, base + r * LANES, n * LANES, b);
+        task->kernel(x, LANES, n, LANES, r, task->last, b->best, at);
+    }
+    int64_t rest = length - rows * LANES, lanes = rows ? LANES : rest;
+    if (rest) task->kernel(elements(task, base + rows * LANES, rest, b), rest, 1, rest, rows, task->last, b->best, at);
+    for (int64_t k = 0; k < lanes; k++) at[k] = at[k] * LANES + k;
+    for (int64_t k = 1; k < lanes; k++) {
+        /* equals are settled by the index, whichever lane they come from */
+        char pair[2 * sizeof(uint64_t)], extreme[sizeof(uint64_t)];
+        int64_t winner[1], earlier = at[k] < at[best] ? k : best, later = earlier == k ? best : k;
+        memcpy(pair, (char *)b->best + earlier * size, (size_t)size);
+        memcpy(pair + size, (char *)b->best + later * size, (size_t)size);
+        task->kernel(pair, 1, 2, 1, 0, task->last, extreme, winner);
+        best = winner[0] ? later : earlier;
+    }
+    return at[best];
 }
 
 /* n neighbouring outputs of one outer index, from element `base` on. */
 static void arg_columns(const arg_task *task, int64_t base, int64_t n, int64_t *y, arg_buffers *b) {
-    for (int64_t k = 0; k < task->view.n; k++)
-        task->kernel.columns(elements(task, base + k * task->view.inner, n, b), k, n, task->last, b->best, y);
+    int64_t step = task->x->dtype == task->work ? task->view.n : 1;
+    for (int64_t k = 0; k < task->view.n; k += step)
+        task->kernel(elements(task, base + k * task->view.inner, n, b), n, step, task->view.inner, k, task->last, b->best, y);
 }
 
 static void arg_chunk(void *argument, int64_t begin, int64_t end, int worker) {
@@ -123,7 +96,7 @@ static void arg_chunk(void *argument, int64_t begin, int64_t end, int worker) {
     int64_t inner = task->view.inner;
     arg_buffers b;
     if (inner == 1) {
-        arg_lines(task, begin, end, &b);
+        for (int64_t o = begin; o < end; o++) task->y[o] = arg_line(task, o * task->view.n, &b);
         return;
     }
     for (int64_t first = begin, n; first < end; first += n) {
@@ -151,7 +124,7 @@ static sdx_status arg_compute(sdx_compute *compute, const void *params) {
     if (task.view.n == 0 && y->count)
         return sdx_fail(compute->error, SDX_SHAPE, "dimension %d of input 'data' is 0; there is no extreme of nothing", axis);
     task.work = is_float ? sdx_work_dtype(x->dtype) : x->dtype == SDX_U64 ? SDX_U64 : SDX_I64;
-    task.kernel = kernel_of(task.work, p->least);
+    task.kernel = compute->kernels->arg(p->least, task.work);
     return sdx_for(compute, y->count, sdx_grain(task.view.n), arg_chunk, &task);
 }
 
