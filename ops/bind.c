@@ -96,7 +96,10 @@ int sdx_bind_choice(sdx_bind *bind, const char *name, const char *const *allowed
     int used = 0;
     list[0] = '\0';
     for (int k = 0; k < n && used < (int)sizeof list; k++)
-        used += snprintf(list + used, sizeof list - (size_t)used, "%s'%s'", !k ? "" : k + 1 < n ? ", " : " or ",
+        used += snprintf(list + used, sizeof list - (size_t)used, "%s'%s'",
+                         !k          ? ""
+                         : k + 1 < n ? ", "
+                                     : " or ",
                          allowed[k]);
     sdx_bind_fail(bind, SDX_VALUE, "attribute '%s' is '%s'; it must be %s", name,
                   sdx_escape(found, sizeof found, attr->s.data, attr->s.size), list);

@@ -21,8 +21,10 @@ const sdx_op *sdx_op_find(const char *domain, const char *name) {
         int order = strcmp(sdx_ops[middle]->name, name);
         if (order == 0) order = strcmp(sdx_ops[middle]->domain, domain);
         if (order == 0) return sdx_ops[middle];
-        if (order < 0) low = middle + 1;
-        else high = middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }

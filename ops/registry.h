@@ -16,19 +16,19 @@ const sdx_op_version *sdx_op_newest(const sdx_op *op);
 /* One alternative of a type list. kind TENSOR, SEQUENCE, OPTIONAL, MAP or SPARSE_TENSOR. */
 typedef struct sdx_row_type {
     sdx_kind kind;
-    sdx_dtype dtype;   /* innermost tensor element, map value */
-    sdx_dtype key;     /* map */
-    bool of_sequence;  /* opt(seq(..)), seq(map(..)) is of_map */
+    sdx_dtype dtype;  /* innermost tensor element, map value */
+    sdx_dtype key;    /* map */
+    bool of_sequence; /* opt(seq(..)), seq(map(..)) is of_map */
     bool of_map;
 } sdx_row_type;
 
 typedef struct sdx_row_arg {
     const char *name;
     bool optional, variadic, heterogeneous;
-    int least;              /* variadic: how many at least */
-    int variable;           /* index into variables; -1: `type` is fixed */
+    int least;    /* variadic: how many at least */
+    int variable; /* index into variables; -1: `type` is fixed */
     sdx_row_type type;
-    sdx_kind wrap;          /* with a variable: seq(T), opt(T); else 0 */
+    sdx_kind wrap; /* with a variable: seq(T), opt(T); else 0 */
 } sdx_row_arg;
 
 typedef struct sdx_row_variable {

@@ -193,10 +193,10 @@ static const struct {
     const char *name;
     sdx_attr_type type;
 } attr_types[] = {
-    {"float", SDX_ATTR_FLOAT},     {"int", SDX_ATTR_INT},         {"string", SDX_ATTR_STRING},
-    {"tensor", SDX_ATTR_TENSOR},   {"graph", SDX_ATTR_GRAPH},     {"floats", SDX_ATTR_FLOATS},
-    {"ints", SDX_ATTR_INTS},       {"strings", SDX_ATTR_STRINGS}, {"sparse", SDX_ATTR_SPARSE_TENSOR},
-    {"type", SDX_ATTR_TYPE},       {"graphs", SDX_ATTR_GRAPHS},   {"tensors", SDX_ATTR_TENSORS},
+    {"float", SDX_ATTR_FLOAT},   {"int", SDX_ATTR_INT},         {"string", SDX_ATTR_STRING},
+    {"tensor", SDX_ATTR_TENSOR}, {"graph", SDX_ATTR_GRAPH},     {"floats", SDX_ATTR_FLOATS},
+    {"ints", SDX_ATTR_INTS},     {"strings", SDX_ATTR_STRINGS}, {"sparse", SDX_ATTR_SPARSE_TENSOR},
+    {"type", SDX_ATTR_TYPE},     {"graphs", SDX_ATTR_GRAPHS},   {"tensors", SDX_ATTR_TENSORS},
 };
 
 /* Decimal text, independent of the locale: one rounding where the digits and the power of ten are exact doubles. */
@@ -246,25 +246,35 @@ static sdx_status parse_list_default(parser *p, const char **text, sdx_attr *att
     (*text)++;
     for (int k = 0; k < n; k++) {
         if (k && *(*text)++ != ',') return bad(p, "',' is missing", at);
-        if (attr->type == SDX_ATTR_FLOATS) floats[k] = (float)parse_number(text);
-        else if (attr->type == SDX_ATTR_INTS) ints[k] = (int64_t)parse_number(text);
-        else SDX_TRY(parse_string(p, text, ",]", &strings[k]));
+        if (attr->type == SDX_ATTR_FLOATS)
+            floats[k] = (float)parse_number(text);
+        else if (attr->type == SDX_ATTR_INTS)
+            ints[k] = (int64_t)parse_number(text);
+        else
+            SDX_TRY(parse_string(p, text, ",]", &strings[k]));
     }
     if (*(*text)++ != ']') return bad(p, "']' is missing", at);
     attr->n = (size_t)n;
-    if (attr->type == SDX_ATTR_FLOATS) attr->floats = floats;
-    else if (attr->type == SDX_ATTR_INTS) attr->ints = ints;
-    else attr->strings = strings;
+    if (attr->type == SDX_ATTR_FLOATS)
+        attr->floats = floats;
+    else if (attr->type == SDX_ATTR_INTS)
+        attr->ints = ints;
+    else
+        attr->strings = strings;
     return SDX_OK;
 }
 
 static sdx_status parse_default(parser *p, const char **text, sdx_attr *attr) {
-    if (attr->type == SDX_ATTR_FLOAT) attr->f = (float)parse_number(text);
-    else if (attr->type == SDX_ATTR_INT) attr->i = (int64_t)parse_number(text);
-    else if (attr->type == SDX_ATTR_STRING) return parse_string(p, text, " ", &attr->s);
+    if (attr->type == SDX_ATTR_FLOAT)
+        attr->f = (float)parse_number(text);
+    else if (attr->type == SDX_ATTR_INT)
+        attr->i = (int64_t)parse_number(text);
+    else if (attr->type == SDX_ATTR_STRING)
+        return parse_string(p, text, " ", &attr->s);
     else if (attr->type == SDX_ATTR_FLOATS || attr->type == SDX_ATTR_INTS || attr->type == SDX_ATTR_STRINGS)
         return parse_list_default(p, text, attr);
-    else return bad(p, "this attribute type has no default", *text);
+    else
+        return bad(p, "this attribute type has no default", *text);
     return SDX_OK;
 }
 

@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#define VALUES \
-    "sparse_value:sparse value:tensor value_float:float value_floats:floats value_int:int value_ints:ints " \
+#define VALUES                                                                                                         \
+    "sparse_value:sparse value:tensor value_float:float value_floats:floats value_int:int value_ints:ints "            \
     "value_string:string value_strings:strings"
 
 static const sdx_op_version versions[] = {
@@ -24,7 +24,7 @@ static const sdx_op_version versions[] = {
 };
 
 typedef struct held {
-    sdx_tensor tensor;       /* a view of the attribute's bytes; of sparse_value the dense dims, without data */
+    sdx_tensor tensor; /* a view of the attribute's bytes; of sparse_value the dense dims, without data */
     const sdx_value *sparse;
 } held;
 
@@ -68,8 +68,8 @@ static sdx_status upgrade(sdx_patch *patch, const sdx_node *node) {
     SDX_TRY(read_value(node, patch->error, &value));
     if (value.sparse || node->n_out != 1) return SDX_OK;
     const sdx_attr *attr = &node->attrs[0];
-    sdx_id id = attr->type == SDX_ATTR_TENSOR ? sdx_patch_constant(patch, attr->value)
-                                              : sdx_patch_tensor(patch, &value.tensor);
+    sdx_id id =
+        attr->type == SDX_ATTR_TENSOR ? sdx_patch_constant(patch, attr->value) : sdx_patch_tensor(patch, &value.tensor);
     sdx_patch_replace(patch, node->out[0], id);
     sdx_patch_remove(patch, node);
     return patch->status;

@@ -253,8 +253,7 @@ static sdx_status copy_strings(sdx_arena *arena, const sdx_string *from, size_t 
     return SDX_OK;
 }
 
-static sdx_status copy_types(sdx_arena *arena, const sdx_type *from, size_t n, sdx_error *error,
-                             const sdx_type **out) {
+static sdx_status copy_types(sdx_arena *arena, const sdx_type *from, size_t n, sdx_error *error, const sdx_type **out) {
     sdx_type *copy = SDX_NEW_ARRAY(arena, sdx_type, n, error);
     if (!copy) return SDX_OUT_OF_MEMORY;
     for (size_t k = 0; k < n; k++) SDX_TRY(sdx_type_copy(arena, &from[k], error, &copy[k]));

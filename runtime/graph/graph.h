@@ -59,17 +59,17 @@ typedef struct sdx_node {
     const char *name, *domain, *op_type; /* never NULL; name may be "" ; domain "" is ai.onnx */
     const struct sdx_op *op;             /* NULL until resolved (and in a graph that is only being exported) */
     const struct sdx_op_version *version;
-    int since;                           /* of `version`; 0 before it is resolved */
-    const struct sdx_row *row;           /* `version` parsed; shared by all its nodes; NULL until bound */
-    int n_in, n_out;                     /* trailing absent ones are cut */
-    sdx_id *in, *out;                    /* SDX_NONE where absent */
+    int since;                 /* of `version`; 0 before it is resolved */
+    const struct sdx_row *row; /* `version` parsed; shared by all its nodes; NULL until bound */
+    int n_in, n_out;           /* trailing absent ones are cut */
+    sdx_id *in, *out;          /* SDX_NONE where absent */
     int n_attrs;
     sdx_attr *attrs;
     int n_bodies;
-    sdx_graph **bodies;                  /* every graph attribute, in the order of attrs */
-    void *params;                        /* op->params_size bytes once bound */
+    sdx_graph **bodies; /* every graph attribute, in the order of attrs */
+    void *params;       /* op->params_size bytes once bound */
     int n_metadata;
-    const sdx_pair *metadata;            /* metadata_props: PyTorch module paths live here */
+    const sdx_pair *metadata; /* metadata_props: PyTorch module paths live here */
     const char *doc;
 } sdx_node;
 
@@ -99,9 +99,9 @@ struct sdx_graph {
     int n_symbols;
     const char **symbols; /* dim -2-k is named symbols[k]; shared by bodies through the main graph */
     const char *doc;
-    int references;                  /* nodes that carry it as a body */
-    struct sdx_graph_index *index;   /* private to graph.c: captures by outer id; symbols and rows of the main graph */
-    int fresh;                       /* main graph: number of the next made-up name */
+    int references;                /* nodes that carry it as a body */
+    struct sdx_graph_index *index; /* private to graph.c: captures by outer id; symbols and rows of the main graph */
+    int fresh;                     /* main graph: number of the next made-up name */
 };
 
 /* ---- Building ------------------------------------------------------------------------------------------------ */
@@ -115,7 +115,7 @@ sdx_id sdx_graph_add_value(sdx_graph *graph, const char *name, const sdx_type *t
 sdx_status sdx_graph_add_input(sdx_graph *graph, sdx_id id, sdx_error *error);
 sdx_status sdx_graph_add_output(sdx_graph *graph, sdx_id id, sdx_error *error);
 void sdx_graph_set_constant(sdx_graph *graph, sdx_id id, sdx_value *constant); /* retained; type is set from it */
-sdx_id sdx_graph_capture(sdx_graph *body, sdx_id outer, sdx_error *error); /* the inner id; found or added */
+sdx_id sdx_graph_capture(sdx_graph *body, sdx_id outer, sdx_error *error);     /* the inner id; found or added */
 
 /* Appends; strings and arrays are copied. */
 sdx_node *sdx_graph_add_node(sdx_graph *graph, const char *domain, const char *op_type, const char *name, int n_in,
@@ -130,7 +130,7 @@ sdx_status sdx_graph_put_row(sdx_graph *graph, const struct sdx_op_version *vers
                              sdx_error *error);
 
 sdx_graph *sdx_graph_main(const sdx_graph *graph); /* the outermost one */
-int sdx_graph_depth(const sdx_graph *graph);       /* 0 for the main graph; bodies nest at most SDX_MAX_BODY_DEPTH deep */
+int sdx_graph_depth(const sdx_graph *graph); /* 0 for the main graph; bodies nest at most SDX_MAX_BODY_DEPTH deep */
 enum { SDX_MAX_BODY_DEPTH = 64 };
 /* An exact copy whose elem types lie in `arena`. */
 sdx_status sdx_type_copy(sdx_arena *arena, const sdx_type *from, sdx_error *error, sdx_type *to);

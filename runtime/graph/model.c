@@ -18,8 +18,10 @@ sdx_status sdx_model_create(const char *name, size_t memory_limit, sdx_error *er
     atomic_init(&model->references, 1);
     model->producer_name = model->producer_version = model->domain = model->doc = "";
     sdx_status status = set_up(model, name, memory_limit, error);
-    if (status == SDX_OK) *out = model;
-    else sdx_model_close(model);
+    if (status == SDX_OK)
+        *out = model;
+    else
+        sdx_model_close(model);
     return status;
 }
 

@@ -10,8 +10,8 @@ void sdx_patch_begin(sdx_patch *patch, sdx_graph *graph, sdx_error *error) {
     *patch = (sdx_patch){.graph = graph, .error = error};
     size_t n = sizeof patch->failed_out / sizeof patch->failed_out[0];
     for (size_t k = 0; k < n; k++) patch->failed_out[k] = SDX_NONE;
-    patch->failed = (sdx_node){.name = "", .domain = "", .op_type = "", .doc = "", .n_out = (int)n,
-                               .out = patch->failed_out};
+    patch->failed =
+        (sdx_node){.name = "", .domain = "", .op_type = "", .doc = "", .n_out = (int)n, .out = patch->failed_out};
 }
 
 static void set_status(sdx_patch *patch, sdx_status status) {
@@ -96,8 +96,10 @@ void sdx_patch_attrs_of(sdx_patch *patch, sdx_node *node, const sdx_node *from, 
 sdx_id sdx_patch_constant(sdx_patch *patch, sdx_value *value) {
     if (patch->status != SDX_OK) return SDX_NONE;
     sdx_id id = sdx_graph_add_value(patch->graph, NULL, NULL, patch->error);
-    if (id == SDX_NONE) set_status(patch, oom(patch));
-    else sdx_graph_set_constant(patch->graph, id, value);
+    if (id == SDX_NONE)
+        set_status(patch, oom(patch));
+    else
+        sdx_graph_set_constant(patch->graph, id, value);
     return id;
 }
 
@@ -128,11 +130,16 @@ static bool scalar_bytes(sdx_dtype dtype, double value, unsigned char bytes[8]) 
     size_t size = sdx_dtype_size(dtype);
     switch (sdx_dtype_class(dtype)) {
     case SDX_CLASS_FLOAT:
-        if (dtype == SDX_F32) memcpy(bytes, &f, size);
-        else if (dtype == SDX_F64) memcpy(bytes, &value, size);
-        else if (size == 2) memcpy(bytes, &half, size);
-        else if (dtype == SDX_F8E8M0) bytes[0] = sdx_f8e8m0_from_f32(f, true, SDX_ROUND_NEAREST);
-        else bytes[0] = sdx_f8_from_f32(dtype, f, true);
+        if (dtype == SDX_F32)
+            memcpy(bytes, &f, size);
+        else if (dtype == SDX_F64)
+            memcpy(bytes, &value, size);
+        else if (size == 2)
+            memcpy(bytes, &half, size);
+        else if (dtype == SDX_F8E8M0)
+            bytes[0] = sdx_f8e8m0_from_f32(f, true, SDX_ROUND_NEAREST);
+        else
+            bytes[0] = sdx_f8_from_f32(dtype, f, true);
         return true;
     case SDX_CLASS_BOOL: bytes[0] = value != 0; return true;
     case SDX_CLASS_SIGNED:
@@ -289,8 +296,10 @@ static void drop_removed(sdx_patch *patch) {
     sdx_graph *graph = patch->graph;
     int kept = 0;
     for (int k = 0; k < graph->n_nodes; k++) {
-        if (node_removed(patch, k)) sdx_node_release(graph->nodes[k]);
-        else graph->nodes[kept++] = graph->nodes[k];
+        if (node_removed(patch, k))
+            sdx_node_release(graph->nodes[k]);
+        else
+            graph->nodes[kept++] = graph->nodes[k];
     }
     graph->n_nodes = kept;
 }

@@ -8,13 +8,13 @@
 typedef struct sdx_patch {
     sdx_graph *graph;
     sdx_error *error;
-    sdx_status status;          /* sticky */
-    const sdx_node *origin;     /* whose name, metadata and doc the emitted nodes carry; may be NULL */
-    sdx_node failed;            /* handed out after an error so that emitting code needs no checks */
+    sdx_status status;      /* sticky */
+    const sdx_node *origin; /* whose name, metadata and doc the emitted nodes carry; may be NULL */
+    sdx_node failed;        /* handed out after an error so that emitting code needs no checks */
     sdx_id failed_out[16];
-    sdx_id *replaced;           /* replaced[id]: the value that takes id's place, SDX_NONE when kept */
+    sdx_id *replaced; /* replaced[id]: the value that takes id's place, SDX_NONE when kept */
     int n_replaced;
-    bool *removed;              /* per node index */
+    bool *removed; /* per node index */
     int n_removed;
     bool changed;
 } sdx_patch;

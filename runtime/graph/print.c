@@ -36,8 +36,10 @@ static void put_name(printer *p, const char *name) {
 static void put_ids(printer *p, const sdx_graph *graph, const sdx_id *ids, int n) {
     for (int k = 0; k < n; k++) {
         if (k) put(p, ", ");
-        if (ids[k] == SDX_NONE) put(p, "-");
-        else put_name(p, graph->values[ids[k]].name);
+        if (ids[k] == SDX_NONE)
+            put(p, "-");
+        else
+            put_name(p, graph->values[ids[k]].name);
     }
 }
 
@@ -103,8 +105,7 @@ static void put_graph(printer *p, const sdx_graph *graph, int indent) {
     indent += 2;
     put_values(p, graph, indent, "input", graph->inputs, graph->n_inputs);
     for (sdx_id id = 0; id < graph->n_values; id++)
-        if (graph->values[id].constant && !graph->values[id].is_input)
-            put_values(p, graph, indent, "constant", &id, 1);
+        if (graph->values[id].constant && !graph->values[id].is_input) put_values(p, graph, indent, "constant", &id, 1);
     for (int k = 0; k < graph->n_nodes; k++) {
         put_node(p, graph, graph->nodes[k], indent);
         for (int b = 0; b < graph->nodes[k]->n_bodies; b++) put_graph(p, graph->nodes[k]->bodies[b], indent + 2);

@@ -46,9 +46,9 @@ static sdx_status check_arity(const sdx_row *row, const sdx_node *node, sdx_erro
 /* ---- attributes ---- */
 
 static const char *attr_type_name(sdx_attr_type type) {
-    static const char *const names[] = {"undefined", "a float",   "an int",       "a string",       "a tensor",
-                                        "a graph",   "floats",    "ints",         "strings",        "tensors",
-                                        "graphs",    "a sparse tensor", "sparse tensors", "a type", "types"};
+    static const char *const names[] = {"undefined", "a float",         "an int",         "a string", "a tensor",
+                                        "a graph",   "floats",          "ints",           "strings",  "tensors",
+                                        "graphs",    "a sparse tensor", "sparse tensors", "a type",   "types"};
     return (unsigned)type < sizeof names / sizeof names[0] ? names[type] : names[0];
 }
 
@@ -108,8 +108,8 @@ sdx_status sdx_bind_node(sdx_graph *graph, sdx_node *node, sdx_error *error) {
         node->op = sdx_op_find(node->domain, node->op_type);
         node->version = node->op ? sdx_op_newest(node->op) : NULL;
         if (!node->version)
-            return sdx_load_at_node(graph, node,
-                                    sdx_fail(error, SDX_UNSUPPORTED, "this operator is not implemented"), error);
+            return sdx_load_at_node(graph, node, sdx_fail(error, SDX_UNSUPPORTED, "this operator is not implemented"),
+                                    error);
         node->since = node->version->since;
     }
     if (!node->row) SDX_TRY(sdx_load_row(graph, node, error));

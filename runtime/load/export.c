@@ -43,11 +43,11 @@ static sdx_status put_shape(exporter *e, const sdx_type *type, Onnx__TensorShape
     return SDX_OK;
 }
 
-#define NEW_MESSAGE(e, type, init, out)                   \
-    do {                                                  \
-        (out) = SDX_NEW((e)->arena, type, (e)->error);    \
-        if (!(out)) return failed(e);                     \
-        init(out);                                        \
+#define NEW_MESSAGE(e, type, init, out)                                                                                \
+    do {                                                                                                               \
+        (out) = SDX_NEW((e)->arena, type, (e)->error);                                                                 \
+        if (!(out)) return failed(e);                                                                                  \
+        init(out);                                                                                                     \
     } while (0)
 
 static sdx_status put_tensor_type(exporter *e, const sdx_type *type, Onnx__TypeProto *to) {

@@ -11,7 +11,7 @@ typedef struct exporter {
     sdx_error *error;
     int n_opsets;
     sdx_opset *opsets;
-    int fresh;        /* number of the next made-up name */
+    int fresh; /* number of the next made-up name */
 } exporter;
 
 /* export_opset.c */

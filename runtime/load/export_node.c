@@ -163,8 +163,10 @@ static sdx_status put_attributes(exporter *e, const sdx_node *node, const sdx_ro
     if (!to->attribute) return failed(e);
     for (int k = 0; k < node->n_attrs; k++) {
         if (target && !sdx_row_attr_of(target, node->attrs[k].name))
-            return sdx_fail(e->error, SDX_UNSUPPORTED, "attribute '%s' does not exist in opset %d, under which the "
-                            "other nodes must be written", node->attrs[k].name, target->since);
+            return sdx_fail(e->error, SDX_UNSUPPORTED,
+                            "attribute '%s' does not exist in opset %d, under which the "
+                            "other nodes must be written",
+                            node->attrs[k].name, target->since);
         SDX_TRY(put_attribute(e, &node->attrs[k], &to->attribute[to->n_attribute++]));
     }
     for (int k = 0; k < n_row; k++) {

@@ -245,10 +245,12 @@ static sdx_status pass_outputs(importer *imp, const scope *caller, scope *inner,
         sdx_id input = sdx_names_get(&inner->names, f->output[k], UNDEFINED);
         sdx_import_quote(f->output[k], name, sizeof name);
         if (input == ABSENT)
-            return sdx_fail(imp->error, SDX_MALFORMED, "output '%s' of the function is an input that is not given", name);
+            return sdx_fail(imp->error, SDX_MALFORMED, "output '%s' of the function is an input that is not given",
+                            name);
         if (sdx_names_get(&inner->results, f->output[k], UNDEFINED) != UNDEFINED)
             return sdx_fail(imp->error, SDX_MALFORMED, "the function has two outputs '%s'", name);
-        if (input == UNDEFINED) SDX_TRY(sdx_names_put(&inner->results, f->output[k], out, imp->error));
+        if (input == UNDEFINED)
+            SDX_TRY(sdx_names_put(&inner->results, f->output[k], out, imp->error));
         else if (!sdx_graph_add_node(inner->graph, "", "Identity", node->name, 1, &input, 1, &out, imp->error))
             return sdx_import_status(imp);
     }

@@ -8,9 +8,7 @@
 
 const char *sdx_import_text(const char *text) { return text ? text : ""; }
 
-const char *sdx_import_domain(const char *domain) {
-    return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain;
-}
+const char *sdx_import_domain(const char *domain) { return !domain || strcmp(domain, "ai.onnx") == 0 ? "" : domain; }
 
 const char *sdx_import_quote(const char *name, char *out, size_t capacity) {
     name = sdx_import_text(name);
@@ -174,8 +172,7 @@ static sdx_status import_node(importer *imp, scope *s, const Onnx__NodeProto *no
     if (function >= 0) return sdx_import_call(imp, s, node, function);
     sdx_node *added = add_node(imp, s, node);
     if (!added) return sdx_import_status(imp);
-    for (size_t k = 0; k < node->n_attribute; k++)
-        SDX_TRY(sdx_import_attribute(imp, s, added, node->attribute[k]));
+    for (size_t k = 0; k < node->n_attribute; k++) SDX_TRY(sdx_import_attribute(imp, s, added, node->attribute[k]));
     SDX_TRY(copy_text(imp, node->doc_string, &added->doc));
     return sdx_import_pairs(imp, node->n_metadata_props, node->metadata_props, &added->n_metadata, &added->metadata);
 }
@@ -283,8 +280,10 @@ static sdx_status import_outputs(importer *imp, scope *s, const Onnx__GraphProto
         if (sdx_names_get(&seen, name, 0))
             return at_value(imp, "output", name, sdx_fail(imp->error, SDX_MALFORMED, "it is listed twice"));
         SDX_TRY(sdx_names_put(&seen, name, 1, imp->error));
-        if (s->graph->parent) SDX_TRY(at_value(imp, "output", name, sdx_import_lookup(imp, s, name, &id)));
-        else id = sdx_names_get(&s->names, name, UNDEFINED);
+        if (s->graph->parent)
+            SDX_TRY(at_value(imp, "output", name, sdx_import_lookup(imp, s, name, &id)));
+        else
+            id = sdx_names_get(&s->names, name, UNDEFINED);
         if (id < 0)
             return at_value(imp, "output", name,
                             sdx_fail(imp->error, SDX_MALFORMED, "no node, input or initializer makes it"));
@@ -336,8 +335,9 @@ static sdx_status check_opset(const importer *imp, const char *domain, int64_t v
         return sdx_fail(imp->error, SDX_MALFORMED, "opset %" PRId64 " of domain '%s' does not exist", version, name);
     for (size_t k = 0; k < sizeof newest / sizeof newest[0]; k++)
         if (strcmp(newest[k].domain, domain) == 0 && version > newest[k].version)
-            return sdx_fail(imp->error, SDX_UNSUPPORTED, "opset %" PRId64 " of domain '%s'; the newest known is %" PRId64,
-                            version, name, newest[k].version);
+            return sdx_fail(imp->error, SDX_UNSUPPORTED,
+                            "opset %" PRId64 " of domain '%s'; the newest known is %" PRId64, version, name,
+                            newest[k].version);
     return SDX_OK;
 }
 

@@ -20,9 +20,9 @@ typedef struct importer {
     sdx_error *error;
     sdx_arena *scratch;
     function_table functions;
-    int64_t budget;       /* cost that nodes may still have */
-    sdx_names taken;      /* with functions: address of a tensor message -> index into values */
-    sdx_value **values;   /* retained until the end: a function's tensor serves all its calls */
+    int64_t budget;     /* cost that nodes may still have */
+    sdx_names taken;    /* with functions: address of a tensor message -> index into values */
+    sdx_value **values; /* retained until the end: a function's tensor serves all its calls */
     int n_values, values_capacity;
 } importer;
 
@@ -31,7 +31,7 @@ typedef struct frame {
     const Onnx__FunctionProto *function;
     const Onnx__NodeProto *call;
     const struct scope *caller;
-    const char *prefix;   /* of the names of its nodes */
+    const char *prefix; /* of the names of its nodes */
     int depth;
 } frame;
 
@@ -57,7 +57,7 @@ sdx_graph *sdx_import_body(importer *imp, const scope *outer, sdx_graph *parent,
 sdx_status sdx_import_lookup(importer *imp, const scope *s, const char *name, sdx_id *out);
 const char *sdx_import_place(const Onnx__NodeProto *node, char *out, size_t capacity);
 sdx_status sdx_import_status(const importer *imp); /* what was recorded, or OUT_OF_MEMORY */
-const char *sdx_import_text(const char *text); /* "" for NULL */
+const char *sdx_import_text(const char *text);     /* "" for NULL */
 const char *sdx_import_domain(const char *domain); /* "" for NULL and "ai.onnx" */
 /* Escaped for messages. */
 const char *sdx_import_quote(const char *name, char *out, size_t capacity);

@@ -127,8 +127,7 @@ static sdx_status import_type(importer *imp, const Onnx__TypeProto *from, int de
         to->kind = SDX_OPTIONAL;
         return import_elem(imp, from->optional_type->elem_type, depth, to);
     case ONNX__TYPE_PROTO__VALUE_MAP_TYPE: to->kind = SDX_MAP; return import_map(imp, from->map_type, to);
-    case ONNX__TYPE_PROTO__VALUE_OPAQUE_TYPE:
-        return sdx_fail(imp->error, SDX_UNSUPPORTED, "an opaque type");
+    case ONNX__TYPE_PROTO__VALUE_OPAQUE_TYPE: return sdx_fail(imp->error, SDX_UNSUPPORTED, "an opaque type");
     default: return SDX_OK;
     }
 }
@@ -171,8 +170,8 @@ static sdx_status attribute_type(const importer *imp, const Onnx__AttributeProto
             return sdx_fail(imp->error, SDX_MALFORMED, "attribute '%s' has a value that is not of its declared type",
                             sdx_import_quote(a->name, name, sizeof name));
     }
-    bool object = type == SDX_ATTR_TENSOR || type == SDX_ATTR_GRAPH || type == SDX_ATTR_SPARSE_TENSOR ||
-                  type == SDX_ATTR_TYPE;
+    bool object =
+        type == SDX_ATTR_TENSOR || type == SDX_ATTR_GRAPH || type == SDX_ATTR_SPARSE_TENSOR || type == SDX_ATTR_TYPE;
     if (type < SDX_ATTR_FLOAT || type > SDX_ATTR_TYPES || (object && !used))
         return sdx_fail(imp->error, SDX_MALFORMED, "attribute '%s' has no %s",
                         sdx_import_quote(a->name, name, sizeof name), object ? "value" : "type");
@@ -197,8 +196,10 @@ static sdx_status copy_types(importer *imp, const Onnx__AttributeProto *a, sdx_a
     if (!types) return sdx_import_status(imp);
     for (size_t k = 0; k < n; k++) SDX_TRY(sdx_import_type(imp, one ? a->tp : a->type_protos[k], &types[k]));
     attr->n = n;
-    if (one) attr->type_proto = types;
-    else attr->types = types;
+    if (one)
+        attr->type_proto = types;
+    else
+        attr->types = types;
     return SDX_OK;
 }
 
@@ -212,13 +213,17 @@ static sdx_status set_values(importer *imp, sdx_graph *graph, sdx_node *node, co
     if (!values) return sdx_import_status(imp);
     sdx_status status = SDX_OK;
     for (; made < n && status == SDX_OK; made++) {
-        if (sparse) values[made] = sdx_import_sparse(imp, one ? a->sparse_tensor : a->sparse_tensors[made]);
-        else values[made] = sdx_import_tensor(imp, one ? a->t : a->tensors[made]);
+        if (sparse)
+            values[made] = sdx_import_sparse(imp, one ? a->sparse_tensor : a->sparse_tensors[made]);
+        else
+            values[made] = sdx_import_tensor(imp, one ? a->t : a->tensors[made]);
         if (!values[made]) status = sdx_import_status(imp);
     }
     attr->n = n;
-    if (one) attr->value = values[0];
-    else attr->values = values;
+    if (one)
+        attr->value = values[0];
+    else
+        attr->values = values;
     if (status == SDX_OK) status = sdx_node_set_attr(graph, node, attr, imp->error);
     while (made--) sdx_value_release(values[made]);
     return status;
@@ -236,8 +241,10 @@ static sdx_status set_graphs(importer *imp, const scope *names, const frame *cal
         if (!graphs[made]) status = sdx_import_status(imp);
     }
     attr->n = n;
-    if (one) attr->graph = graphs[0];
-    else attr->graphs = graphs;
+    if (one)
+        attr->graph = graphs[0];
+    else
+        attr->graphs = graphs;
     if (status == SDX_OK) status = sdx_node_set_attr(graph, node, attr, imp->error);
     while (status != SDX_OK && made--)
         if (graphs[made] && !graphs[made]->references) sdx_graph_release(graphs[made]);

@@ -13,7 +13,7 @@ typedef struct scope {
     const sdx_tensor **known;   /* beside types: contents that cannot change, captured ones too */
     const struct scope *parent; /* of the enclosing graph; NULL when its values have the types */
     int threads;
-    int64_t *budget;            /* nodes that may still be inferred: bodies of nested loops multiply */
+    int64_t *budget; /* nodes that may still be inferred: bodies of nested loops multiply */
 } scope;
 
 static const sdx_type *type_of(const scope *s, sdx_id id) {
@@ -47,8 +47,7 @@ static sdx_status set_body_input(scope *s, int k, const sdx_type *given, sdx_err
                         sdx_escape(name, sizeof name, value->name, strlen(value->name)), s->graph->name,
                         sdx_type_text(&value->type, want, sizeof want), sdx_type_text(given, have, sizeof have));
     if (given->kind == SDX_TENSOR) s->types[s->graph->inputs[k]].rank = given->rank;
-    if (given->kind == SDX_TENSOR)
-        memcpy(s->types[s->graph->inputs[k]].dim, given->dim, sizeof given->dim);
+    if (given->kind == SDX_TENSOR) memcpy(s->types[s->graph->inputs[k]].dim, given->dim, sizeof given->dim);
     return SDX_OK;
 }
 
@@ -105,8 +104,8 @@ static const bool *all_wanted(const sdx_node *node, sdx_arena *arena, sdx_error 
 }
 
 static sdx_status infer_outputs(const scope *s, const sdx_node *node, const sdx_type *const *in,
-                                const sdx_tensor *const *value, const bool *wanted, sdx_arena *arena,
-                                sdx_error *error, sdx_type *out) {
+                                const sdx_tensor *const *value, const bool *wanted, sdx_arena *arena, sdx_error *error,
+                                sdx_type *out) {
     const sdx_row *row = node->row;
     if (!row) SDX_TRY(sdx_row_parse(node->version, arena, error, &row));
     SDX_TRY(sdx_load_unify(row, node->n_in, in, node->n_out, out, arena, error));
@@ -137,7 +136,8 @@ static sdx_status infer_one(const scope *s, const sdx_node *node, const sdx_type
     sdx_status status = SDX_OK;
     if (--*s->budget < 0)
         status = sdx_fail(error, SDX_LIMIT, "nested bodies need too many steps of shape inference");
-    else status = infer_outputs(s, node, in, value, wanted, arena, error, out);
+    else
+        status = infer_outputs(s, node, in, value, wanted, arena, error, out);
     return status == SDX_OK ? status : sdx_load_at_node(s->graph, node, status, error);
 }
 

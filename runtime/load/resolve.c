@@ -55,7 +55,8 @@ static sdx_status unknown_operator(resolver *r, const sdx_node *node, const sdx_
     if (op)
         snprintf(text, sizeof text, "%s%s%s (exists from opset %d, the model imports %" PRId64 ")", domain, dot, type,
                  op->versions[0].since, opset);
-    else snprintf(text, sizeof text, "%s%s%s", domain, dot, type);
+    else
+        snprintf(text, sizeof text, "%s%s%s", domain, dot, type);
     return add_unknown(r, text);
 }
 

@@ -42,9 +42,10 @@ static size_t put_type(char *out, size_t capacity, const sdx_row_type *type) {
         snprintf(map, sizeof map, "map(%s,%s)", sdx_dtype_name(type->key), dtype);
         dtype = map;
     }
-    const char *open = type->kind == SDX_SEQUENCE ? "seq("
-                       : type->kind == SDX_OPTIONAL ? type->of_sequence ? "opt(seq(" : "opt("
-                       : type->kind == SDX_SPARSE_TENSOR ? "sparse(" : "";
+    const char *open = type->kind == SDX_SEQUENCE        ? "seq("
+                       : type->kind == SDX_OPTIONAL      ? type->of_sequence ? "opt(seq(" : "opt("
+                       : type->kind == SDX_SPARSE_TENSOR ? "sparse("
+                                                         : "";
     const char *close = !*open ? "" : type->kind == SDX_OPTIONAL && type->of_sequence ? "))" : ")";
     int n = snprintf(out, capacity, "%s%s%s", open, dtype, close);
     return n < 0 ? 0 : (size_t)n;
@@ -83,8 +84,10 @@ static bool unwrapped(const sdx_row_arg *arg, const sdx_type **type) {
 static sdx_status not_allowed(const char *side, const sdx_row_arg *arg, const flat *have, const char *variable,
                               const sdx_row_type *types, int n, sdx_error *error) {
     char found[96], allowed[400];
-    if (have->deep) snprintf(found, sizeof found, "nested too deeply");
-    else put_type(found, sizeof found, &have->type);
+    if (have->deep)
+        snprintf(found, sizeof found, "nested too deeply");
+    else
+        put_type(found, sizeof found, &have->type);
     list_text(types, n, allowed, sizeof allowed);
     if (variable)
         return sdx_fail(error, SDX_TYPE, "%s '%s' is %s; %s allows %s", side, arg->name, found, variable, allowed);
@@ -113,8 +116,8 @@ static sdx_status check_arg(const sdx_row *row, const char *side, const sdx_row_
 /* ---- binding variables ---- */
 
 typedef struct binding {
-    sdx_row_type type;   /* kind 0: not bound yet */
-    const char *name;    /* of the input that bound it */
+    sdx_row_type type; /* kind 0: not bound yet */
+    const char *name;  /* of the input that bound it */
 } binding;
 
 static sdx_status bind_variable(const sdx_row *row, const sdx_row_arg *arg, const flat *have, binding *bound,

@@ -35,6 +35,7 @@ sdx_status sdx_load_upgrade(sdx_graph *graph, sdx_error *error) {
     SDX_TRY(upgrade_nodes(graph, true, error));
     SDX_TRY(upgrade_nodes(graph, false, error));
     for (int k = 0; k < graph->n_nodes; k++)
-        for (int b = 0; b < graph->nodes[k]->n_bodies; b++) SDX_TRY(sdx_load_upgrade(graph->nodes[k]->bodies[b], error));
+        for (int b = 0; b < graph->nodes[k]->n_bodies; b++)
+            SDX_TRY(sdx_load_upgrade(graph->nodes[k]->bodies[b], error));
     return SDX_OK;
 }

@@ -20,8 +20,9 @@ static const int64_t MOST_OPERATIONS = 2000000000;
 
 /* Work in proportion to what is read and written; anything else may multiply the two. */
 static bool is_cheap(const sdx_op *op) {
-    static const char *const moves[] = {"Cast",  "Concat", "DequantizeLinear", "Expand", "Flatten",   "Gather",
-                                        "Pad",   "Slice",  "Split",            "Tile",   "Transpose", "Where"};
+    static const char *const moves[] = {
+        "Cast",  "Concat", "DequantizeLinear", "Expand", "Flatten", "Gather", "Pad", "Slice",
+        "Split", "Tile",   "Transpose",        "Where"};
     if (op->flags & (SDX_OP_INPLACE | SDX_OP_VIEW | SDX_OP_DIMS)) return true;
     for (size_t k = 0; k < sizeof moves / sizeof moves[0]; k++)
         if (strcmp(op->name, moves[k]) == 0) return true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Takes out what does nothing (Identity, Dropout that does not train, Cast and CastLike to the same type) and what no
  * output needs: nodes, captures, constants. */
+#include "ops/op.h"
 #include "runtime/graph/patch.h"
 #include "runtime/pass/pass.h"
-#include "ops/op.h"
 #include <string.h>
 
 typedef struct pruner {

@@ -84,7 +84,8 @@ static void share_constants(sharer *s) {
         int other = s->table.first[hash & s->table.mask];
         while (other && (s->table.hash[other - 1] != hash || !equal_tensors(tensor, shareable(s->graph, other - 1))))
             other = s->table.next[other - 1];
-        if (!other) table_add(&s->table, id, hash);
+        if (!other)
+            table_add(&s->table, id, hash);
         else if (!is_output(s->graph, id)) {
             s->same[id] = other - 1;
             sdx_patch_replace(&s->patch, id, other - 1);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Small models built in memory: messages are put together in one arena, packed to bytes and loaded as a file would be. */
+ * Small models built in memory: messages are put together in one arena, packed to bytes and loaded as a file would be.
+ */
 #ifndef SDX_TESTS_MODEL_BUILDER_H
 #define SDX_TESTS_MODEL_BUILDER_H
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 #include "proto/onnx.pb-c.h"
 #include "runtime/load/load.h"
@@ -100,8 +101,10 @@ UNUSED_OK static Onnx__TypeProto *tensor_type(builder *b, int dtype, const char 
             bool number = (*word >= '0' && *word <= '9') || *word == '-';
             dim->value_case = number ? ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE
                                      : ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
-            if (number) dim->dim_value = strtoll(word, NULL, 10);
-            else dim->dim_param = word;
+            if (number)
+                dim->dim_value = strtoll(word, NULL, 10);
+            else
+                dim->dim_param = word;
         }
         push(b, &shape->dim, &shape->n_dim, dim);
         dims += length + (dims[length] == ',');
@@ -153,7 +156,8 @@ UNUSED_OK static void init_f32(builder *b, Onnx__GraphProto *graph, const char *
     add_initializer(b, graph, raw_tensor(b, name, SDX_F32, 1, &n, values, (size_t)n * sizeof *values));
 }
 
-UNUSED_OK static void init_i64(builder *b, Onnx__GraphProto *graph, const char *name, int64_t n, const int64_t *values) {
+UNUSED_OK static void init_i64(builder *b, Onnx__GraphProto *graph, const char *name, int64_t n,
+                               const int64_t *values) {
     add_initializer(b, graph, raw_tensor(b, name, SDX_I64, 1, &n, values, (size_t)n * sizeof *values));
 }
 
@@ -284,7 +288,8 @@ UNUSED_OK static void must_refuse(const builder *b, sdx_status status, const cha
     sdx_model *model = NULL;
     sdx_status got = load_at(b, SDX_OPTIMISE_ALL, &error, &model);
     if (got == SDX_OK) fail_msg("accepted; it must be refused: %s", words);
-    if (got != status) fail_msg("status '%s', not '%s': %s", sdx_status_text(got), sdx_status_text(status), error.message);
+    if (got != status)
+        fail_msg("status '%s', not '%s': %s", sdx_status_text(got), sdx_status_text(status), error.message);
     assert_null(model);
     char word[128];
     while (*words) {

@@ -4,7 +4,8 @@
 #include "tests/unit/support.h"
 
 static const sdx_op_version version = {
-    5, "-> Y:f32", "", "axis:int=-1 eps:float=0.25 mode:string=linear kind:string pads:ints names:strings=[a,b] w:floats "
+    5, "-> Y:f32", "",
+    "axis:int=-1 eps:float=0.25 mode:string=linear kind:string pads:ints names:strings=[a,b] w:floats "
     "t:tensor body:graph"};
 
 typedef struct fixture {

@@ -46,8 +46,10 @@ static void attributes_come_from_the_call(void **state) {
             attr_ref(&b, function_node(&b, f, "Softmax", "a", "r"), "axis", SDX_ATTR_INT, "which");
             Onnx__NodeProto holder = {.n_attribute = 0};
             attr_int(&b, &holder, "which", 0);
-            if (has_default) push(&b, &f->attribute_proto, &f->n_attribute_proto, holder.attribute[0]);
-            else push(&b, &f->attribute, &f->n_attribute, text(&b, "which"));
+            if (has_default)
+                push(&b, &f->attribute_proto, &f->n_attribute_proto, holder.attribute[0]);
+            else
+                push(&b, &f->attribute, &f->n_attribute, text(&b, "which"));
             finish(&b, "F");
             if (given) attr_int(&b, b.graph->node[0], "which", -1);
             sdx_model *model = must_load(&b, SDX_OPTIMISE_NONE);
@@ -238,10 +240,14 @@ static void refuses_bad_calls(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inlines_a_function),       cmocka_unit_test(attributes_come_from_the_call),
-        cmocka_unit_test(constants_serve_all_calls), cmocka_unit_test(passes_inputs_through),
-        cmocka_unit_test(graphs_come_from_the_call), cmocka_unit_test(overloads_are_apart),
-        cmocka_unit_test(refuses_growth),           cmocka_unit_test(refuses_recursion),
+        cmocka_unit_test(inlines_a_function),
+        cmocka_unit_test(attributes_come_from_the_call),
+        cmocka_unit_test(constants_serve_all_calls),
+        cmocka_unit_test(passes_inputs_through),
+        cmocka_unit_test(graphs_come_from_the_call),
+        cmocka_unit_test(overloads_are_apart),
+        cmocka_unit_test(refuses_growth),
+        cmocka_unit_test(refuses_recursion),
         cmocka_unit_test(refuses_bad_calls),
     };
     return cmocka_run_group_tests_name("functions", tests, NULL, NULL);

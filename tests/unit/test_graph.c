@@ -32,7 +32,8 @@ static void sorts_long_chains_without_a_stack(void **state) {
     sdx_graph *g = model->graph;
     sdx_id previous = sdx_graph_add_value(g, "v", NULL, &test_error), last = previous;
     for (int k = 0; k < N; k++) { /* backwards */
-        sdx_id from = k + 1 == N ? add_input(g, "x", SDX_F32, DIMS(1)) : sdx_graph_add_value(g, NULL, NULL, &test_error);
+        sdx_id from =
+            k + 1 == N ? add_input(g, "x", SDX_F32, DIMS(1)) : sdx_graph_add_value(g, NULL, NULL, &test_error);
         assert_non_null(sdx_graph_add_node(g, "", "Relu", "", 1, &from, 1, &previous, &test_error));
         previous = from;
     }
@@ -211,7 +212,7 @@ static void names_map(void **state) {
     sdx_memory memory;
     sdx_arena arena;
     sdx_names names;
-    char (*keys)[16] = test_malloc(5000 * sizeof *keys);
+    char(*keys)[16] = test_malloc(5000 * sizeof *keys);
     sdx_memory_init(&memory, 0);
     sdx_arena_init(&arena, &memory);
     sdx_names_init(&names, &arena);

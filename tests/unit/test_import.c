@@ -99,9 +99,7 @@ static void edit_attribute_twice(builder *b) {
     attr_int(b, node, "axis", 0);
     attr_int(b, node, "axis", 0);
 }
-static void edit_attribute_type(builder *b) {
-    attr_float(b, add_node(b, b->graph, "Softmax", "x", "z"), "axis", 1);
-}
+static void edit_attribute_type(builder *b) { attr_float(b, add_node(b, b->graph, "Softmax", "x", "z"), "axis", 1); }
 static void edit_attribute_unknown(builder *b) { attr_int(b, add_node(b, b->graph, "Softmax", "x", "z"), "axes", 0); }
 static void edit_attribute_required(builder *b) { add_node(b, b->graph, "Cast", "x", "z"); }
 static void edit_attribute_two_values(builder *b) {

@@ -76,9 +76,10 @@ static void wraps_distribute(void **state) {
 
 static void reads_attributes(void **state) {
     (void)state;
-    const sdx_row *row = parse("-> Y:f32", "",
-                               "epsilon:float=1e-05 lo:float=-3.4028235e+38 axis:int=-1 mode:string=linear to:int! "
-                               "axes:ints=[0,2,3] names:strings=[Tanh,Relu] alpha:floats=[0.5,2] body:graph! empty:ints");
+    const sdx_row *row =
+        parse("-> Y:f32", "",
+              "epsilon:float=1e-05 lo:float=-3.4028235e+38 axis:int=-1 mode:string=linear to:int! "
+              "axes:ints=[0,2,3] names:strings=[Tanh,Relu] alpha:floats=[0.5,2] body:graph! empty:ints");
     assert_int_equal(row->n_attrs, 10);
     assert_true(sdx_row_attr_of(row, "epsilon")->attr.f == 1e-5f);
     assert_true(sdx_row_attr_of(row, "lo")->attr.f == -3.4028235e+38f);
@@ -102,10 +103,14 @@ static void finds_mistakes(void **state) {
     static const struct {
         const char *signature, *types, *attributes, *words;
     } cases[] = {
-        {"X:T Y:T", "T=f32", "", "'->'"},         {"X -> Y:T", "T=f32", "", "':'"},
-        {"X:T -> Y:U", "T=f32", "", "variable"},  {"X:T! -> Y:T", "T=f32", "", "variable"},
-        {"X:T -> Y:T", "T=f99", "", "no type"},   {"X:T -> Y:T", "T=seq(f32", "", "')'"},
-        {"X:T -> Y:T", "T", "", "'='"},           {"X:T -> Y:T", "T=f32", "axis", "':'"},
+        {"X:T Y:T", "T=f32", "", "'->'"},
+        {"X -> Y:T", "T=f32", "", "':'"},
+        {"X:T -> Y:U", "T=f32", "", "variable"},
+        {"X:T! -> Y:T", "T=f32", "", "variable"},
+        {"X:T -> Y:T", "T=f99", "", "no type"},
+        {"X:T -> Y:T", "T=seq(f32", "", "')'"},
+        {"X:T -> Y:T", "T", "", "'='"},
+        {"X:T -> Y:T", "T=f32", "axis", "':'"},
         {"X:T -> Y:T", "T=f32", "axis:thing", "attribute type"},
         {"X:T -> Y:T", "T=f32", "axes:ints=[1", "']'"},
     };
