@@ -6,9 +6,13 @@
 
 enum { HUGE_PAGE = 2 << 20, HUGE = 2 * HUGE_PAGE };
 
-/* In front of every block, so that free knows the size; keeps the payload on a cache line. */
+/* In front of every block, so that free knows the size; keeps the payload on a cache line. Blocks are aligned here:
+ * malloc answers from a cache of its own for each thread, aligned_alloc does not. */
 typedef union header {
-    size_t size;
+    struct {
+        size_t size;
+        void *raw; /* what malloc gave */
+    };
     unsigned char line[SDX_ALIGNMENT];
 } header;
 
@@ -73,21 +77,23 @@ static void use_huge_pages(void *block, size_t size) {
 
 void *sdx_memory_alloc(sdx_memory *memory, size_t size, sdx_error *error) {
     size_t total = 0, in_use = 0;
-    if (!sdx_size_add(size, sizeof(header) + SDX_ALIGNMENT, &total) || total > PTRDIFF_MAX)
+    if (!sdx_size_add(size, sizeof(header) + 2 * SDX_ALIGNMENT, &total) || total > PTRDIFF_MAX)
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size), NULL;
-    total = (sizeof(header) + size + SDX_ALIGNMENT - 1) / SDX_ALIGNMENT * SDX_ALIGNMENT;
+    total = total / SDX_ALIGNMENT * SDX_ALIGNMENT;
     if (fault_injected(memory)) return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size), NULL;
     if (!reserve(memory, total, &in_use))
         return sdx_fail(error, SDX_LIMIT, "%zu bytes asked for; %zu of the limit of %zu are in use", size, in_use,
                         memory->limit),
                NULL;
-    header *block = aligned_alloc(SDX_ALIGNMENT, total);
-    if (!block) {
+    void *raw = malloc(total);
+    if (!raw) {
         give_back(memory, total);
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size), NULL;
     }
+    header *block = (header *)(((uintptr_t)raw + SDX_ALIGNMENT - 1) / SDX_ALIGNMENT * SDX_ALIGNMENT);
     block->size = total;
-    if (total >= HUGE) use_huge_pages(block, total);
+    block->raw = raw;
+    if (total >= HUGE) use_huge_pages(raw, total);
     return block + 1;
 }
 
@@ -101,7 +107,7 @@ void sdx_memory_free(sdx_memory *memory, void *pointer) {
     if (!pointer) return;
     header *block = (header *)pointer - 1;
     size_t size = block->size;
-    free(block);
+    free(block->raw);
     give_back(memory, size);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * One allocation holds the struct, its item pointers and the chain of item types; `owned` is a second one with the
- * elements, and behind the elements of a string tensor lie their bytes. */
+ * One allocation holds the struct, its item pointers and the chain of item types, or the elements of a tensor, behind
+ * which lie the bytes of its strings. `owned` may also be a block of its own. */
 #include "runtime/base/value.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -23,6 +23,17 @@ static void release_bytes(sdx_memory *memory, void *pointer) {
         free(pointer);
 }
 
+/* Where elements lie in the allocation of their value: on a cache line. */
+enum { HEAD = (sizeof(sdx_value) + SDX_ALIGNMENT - 1) / SDX_ALIGNMENT * SDX_ALIGNMENT };
+
+static void *inside(sdx_value *value) { return (unsigned char *)value + HEAD; }
+
+static void init_value(sdx_value *value, sdx_memory *memory, sdx_kind kind) {
+    atomic_init(&value->references, 1);
+    value->kind = kind;
+    value->memory = memory;
+}
+
 static sdx_value *new_value(sdx_memory *memory, sdx_kind kind, size_t extra, sdx_error *error) {
     size_t size = 0;
     if (!sdx_size_add(sizeof(sdx_value), extra, &size))
@@ -30,25 +41,21 @@ static sdx_value *new_value(sdx_memory *memory, sdx_kind kind, size_t extra, sdx
     sdx_value *value = allocate(memory, size, error);
     if (!value) return NULL;
     memset(value, 0, size);
-    atomic_init(&value->references, 1);
-    value->kind = kind;
-    value->memory = memory;
+    init_value(value, memory, kind);
     return value;
 }
 
 /* A tensor with `extra` owned bytes behind its elements. */
 static sdx_value *new_owner(sdx_memory *memory, const sdx_tensor *like, size_t extra, sdx_error *error) {
     size_t size = 0;
-    if (!sdx_size_add(sdx_tensor_bytes(like), extra, &size))
+    if (!sdx_size_add(sdx_tensor_bytes(like), extra, &size) || !sdx_size_add(size, HEAD, &size))
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", extra), NULL;
-    sdx_value *value = new_value(memory, SDX_TENSOR, 0, error);
+    sdx_value *value = allocate(memory, size, error);
     if (!value) return NULL;
+    memset(value, 0, sizeof *value);
+    init_value(value, memory, SDX_TENSOR);
     value->tensor = *like;
-    value->tensor.data = value->owned = allocate(memory, size, error);
-    if (!value->owned) {
-        release_bytes(memory, value);
-        return NULL;
-    }
+    value->tensor.data = value->owned = inside(value);
     return value;
 }
 
@@ -388,7 +395,7 @@ void sdx_value_release(sdx_value *value) {
         sdx_value *last = dead;
         dead = last->base;
         for (size_t i = 0; i < last->n_items; i++) dead = drop(last->items[i], dead);
-        release_bytes(last->memory, last->owned);
+        if (last->owned != inside(last)) release_bytes(last->memory, last->owned);
         release_bytes(last->memory, last);
     }
 }
