@@ -3,17 +3,17 @@
  */
 #ifndef SDX_TESTS_MODEL_BUILDER_H
 #define SDX_TESTS_MODEL_BUILDER_H
-#include <cmocka.h>
+#include "proto/onnx.pb-c.h"
+#include "runtime/load/load.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "proto/onnx.pb-c.h"
-#include "runtime/load/load.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define UNUSED_OK __attribute__((unused))
 
