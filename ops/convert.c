@@ -93,14 +93,18 @@ static void narrow_i64(const int64_t *x, sdx_dtype to, void *y, int64_t n) {
 
 /* f16, bf16, f8 -> f32 and back. */
 static void f32_from_narrow(const sdx_kernels *kernels, sdx_dtype from, const void *x, float *y, int64_t n) {
-    if (from == SDX_F16) kernels->f32_from_f16(x, y, n);
-    else if (from == SDX_BF16) kernels->f32_from_bf16(x, y, n);
+    if (from == SDX_F16 && kernels) kernels->f32_from_f16(x, y, n);
+    else if (from == SDX_BF16 && kernels) kernels->f32_from_bf16(x, y, n);
+    else if (from == SDX_F16) EACH(float, uint16_t, sdx_f32_from_f16(v));
+    else if (from == SDX_BF16) EACH(float, uint16_t, sdx_f32_from_bf16(v));
     else EACH(float, uint8_t, sdx_f32_from_f8(from, v));
 }
 
 static void narrow_from_f32(const sdx_kernels *kernels, const float *x, sdx_dtype to, void *y, int64_t n) {
-    if (to == SDX_F16) kernels->f16_from_f32(x, y, n);
-    else if (to == SDX_BF16) kernels->bf16_from_f32(x, y, n);
+    if (to == SDX_F16 && kernels) kernels->f16_from_f32(x, y, n);
+    else if (to == SDX_BF16 && kernels) kernels->bf16_from_f32(x, y, n);
+    else if (to == SDX_F16) EACH(uint16_t, float, sdx_f16_from_f32(v));
+    else if (to == SDX_BF16) EACH(uint16_t, float, sdx_bf16_from_f32(v));
     else EACH(uint8_t, float, sdx_f8_from_f32(to, v, true));
 }
 

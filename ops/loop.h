@@ -68,7 +68,8 @@ sdx_status sdx_copy_strided(sdx_compute *compute, int rank, const int64_t *dims,
 /* f32 where the tensor holds f16, bf16 or an f8 type; else the dtype itself: what arithmetic is done in. */
 sdx_dtype sdx_work_dtype(sdx_dtype dtype);
 /* n elements, any numeric or bool dtype to f32, f64 or i64, and back. To f16, bf16: round to nearest even, once. From
- * a float to an integer: truncated, saturated, NaN gives 0. From i64: wraps. Equal dtypes: a copy. */
+ * a float to an integer: truncated, saturated, NaN gives 0. From i64: wraps. Equal dtypes: a copy. kernels may be NULL
+ * where inference converts a few scalars. */
 void sdx_convert(const struct sdx_kernels *kernels, sdx_dtype from, const void *x, sdx_dtype to, void *y, int64_t n);
 
 /* ---- Elementwise loops ------------------------------------------------------------------------------------------ */
