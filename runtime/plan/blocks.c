@@ -62,6 +62,20 @@ static int inplace_block(const sdx_build *build, const sdx_node *node, int index
     return -1;
 }
 
+/* Constants get a block when a view of one asks for it. */
+static sdx_status block_constant(sdx_build *build, const sdx_node *node) {
+    if (!(node->op->flags & SDX_OP_VIEW) || node->n_in == 0 || node->in[0] == SDX_NONE) return SDX_OK;
+    sdx_id id = node->in[0];
+    const sdx_value *constant = build->plan->slots[id].constant;
+    int block = -1;
+    if (!constant || constant->kind != SDX_TENSOR || build->block[id] >= 0) return SDX_OK;
+    SDX_TRY(new_block(build, SDX_AT_CONSTANT, id, -1, 0, &block));
+    build->block[id] = block;
+    build->plan->slots[id].shaped = true;
+    build->plan->slots[id].tensor = constant->tensor;
+    return SDX_OK;
+}
+
 /* ---- Per node ------------------------------------------------------------------------------------------------- */
 
 static sdx_status shape_output(sdx_build *build, const sdx_node *node, int k) {
@@ -118,6 +132,7 @@ static bool inputs_shaped(const sdx_build *build, const sdx_node *node) {
 static sdx_status visit(sdx_build *build, int index) {
     const sdx_node *node = build->graph->nodes[index];
     sdx_node_plan *plan = &build->nodes[index];
+    SDX_TRY(block_constant(build, node));
     if (node->op->scratch && !inputs_shaped(build, node)) plan->fixed = false;
     for (int k = 0; k < node->n_out; k++) {
         if (!plan->wanted[k]) continue;

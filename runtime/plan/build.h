@@ -7,7 +7,7 @@
 /* Bytes that are in use from step `first` to step `last`, by index of the node. */
 typedef struct sdx_block {
     sdx_place place; /* ARENA, ARGUMENT, CONSTANT or OUTPUT */
-    int index;       /* ARGUMENT, OUTPUT: which */
+    int index;       /* ARGUMENT, OUTPUT: which; CONSTANT: whose bytes, by value of the graph */
     int first, last;
     size_t size, offset;
 } sdx_block;
@@ -44,6 +44,7 @@ typedef struct sdx_build {
 void sdx_build_inputs(const sdx_build *build, const sdx_node *node, const sdx_type **in, const sdx_tensor **value);
 sdx_status sdx_build_learn(sdx_build *build);  /* types; folding; which nodes are needed; last readers */
 sdx_status sdx_build_blocks(sdx_build *build); /* views, in-place, outputs, scratch */
+enum { SDX_MANY_BLOCKS = 4096 }; /* beyond, placing takes a simpler order */
 /* Offsets for the blocks in the arena such that none that live at once overlap; *total bytes suffice. */
 sdx_status sdx_build_offsets(sdx_block *blocks, int n, sdx_arena *temp, sdx_error *error, size_t *total);
 

@@ -145,7 +145,7 @@ static void place_slots(sdx_build *build) {
             slot->place = block->place;
             slot->index = block->index;
             slot->offset = block->offset;
-            slot->tensor.data = NULL;
+            slot->tensor.data = block->place == SDX_AT_CONSTANT ? plan->slots[block->index].constant->tensor.data : NULL;
         } else if (build->graph->values[id].producer >= 0) {
             const sdx_node *node = build->graph->nodes[build->graph->values[id].producer];
             const sdx_node_plan *made = &build->nodes[build->graph->values[id].producer];

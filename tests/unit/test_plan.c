@@ -205,6 +205,101 @@ static void outputs_are_fresh(void **state) {
     sdx_model_close(model);
 }
 
+/* A view of a constant shows its bytes; nothing is copied in a run. */
+static void views_of_constants(void **state) {
+    (void)state;
+    enum { N = 100000 }; /* too large to fold */
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    static float data[N], want[N];
+    for (int i = 0; i < N; i++) {
+        data[i] = (float)i;
+        want[i] = (float)i + 1;
+    }
+    int64_t to[] = {-1};
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(1)), w = add_constant(g, "w", SDX_F32, DIMS(N / 10, 10), data);
+    sdx_id v = add_node(g, "Reshape", "v", IDS(w, add_constant(g, "to", SDX_I64, DIMS(1), to)));
+    add_output(g, add_node(g, "Add", "y", IDS(v, x)));
+    add_output(g, v);
+    finish_model(model);
+    planned p;
+    float one = 1;
+    sdx_value *input = new_tensor(SDX_F32, DIMS(1), &one);
+    const sdx_plan *plan = plan_for(&p, model, 1, &input);
+    assert_int_equal(plan->n_steps, 1);
+    assert_ptr_equal(plan->slots[v].tensor.data, g->values[w].constant->tensor.data);
+    unplan(&p);
+    sdx_session *session = new_session(model, 1);
+    sdx_binding in = {"x", input}, out[] = {{"y", NULL}, {"v", NULL}};
+    OK(sdx_session_run(session, &in, 1, out, 2, &test_error));
+    expect_tensor(out[0].value, SDX_F32, DIMS(N), want);
+    expect_tensor(out[1].value, SDX_F32, DIMS(N), data);
+    assert_ptr_not_equal(out[1].value->tensor.data, g->values[w].constant->tensor.data);
+    sdx_value_release(out[0].value);
+    sdx_value_release(out[1].value);
+    sdx_value_release(input);
+    sdx_session_destroy(session);
+    sdx_model_close(model);
+}
+
+/* A chain long enough for the simpler order of placing: two places suffice for it. */
+static void long_chains(void **state) {
+    (void)state;
+    enum { N = 3 * SDX_MANY_BLOCKS };
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(-1, 64)), y = x;
+    for (int i = 0; i < N; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "t%d", i);
+        y = add_node(g, "Transpose", sdx_arena_copy(g->arena, name, strlen(name), &test_error), IDS(y));
+    }
+    add_output(g, add_node(g, "Neg", "y", IDS(y)));
+    finish_model(model);
+    planned p;
+    sdx_value *input = new_tensor(SDX_F32, DIMS(2, 64), NULL);
+    int64_t begin = sdx_clock_ns();
+    const sdx_plan *plan = plan_for(&p, model, 1, &input);
+    assert_int_equal(plan->n_steps, N + 1);
+    assert_true(plan->working_size <= 3 * 2 * 64 * sizeof(float));
+    assert_true(sdx_clock_ns() - begin < 5000000000);
+    unplan(&p);
+    sdx_value_release(input);
+    sdx_model_close(model);
+}
+
+/* The same shapes find the same plan; other shapes, or another known constant, do not. */
+static void plans_are_found_again(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    add_output(g, add_node(g, "Neg", "y", IDS(add_input(g, "x", SDX_F32, DIMS(-1)))));
+    finish_model(model);
+    planned p;
+    sdx_value *three = new_tensor(SDX_F32, DIMS(3), NULL), *four = new_tensor(SDX_F32, DIMS(4), NULL);
+    const sdx_plan *plan = plan_for(&p, model, 1, &three);
+    sdx_argument same = {&three->tensor, three, false}, known = {&three->tensor, three, true};
+    sdx_argument other = {&four->tensor, four, false};
+    assert_true(sdx_plan_fits(plan, sdx_plan_hash(&same, 1), &same, 1));
+    assert_false(sdx_plan_fits(plan, sdx_plan_hash(&other, 1), &other, 1));
+    assert_false(sdx_plan_fits(plan, plan->hash, &other, 1));
+    assert_false(sdx_plan_fits(plan, plan->hash, &known, 1));
+    sdx_frame *again = NULL, *another = NULL;
+    OK(sdx_plans_acquire(p.plans, plan->set, &same, 1, &p.run, &again));
+    OK(sdx_plans_acquire(p.plans, plan->set, &other, 1, &p.run, &another));
+    assert_ptr_equal(again->plan, plan);
+    assert_ptr_not_equal(again, p.frame);
+    assert_ptr_not_equal(another->plan, plan);
+    assert_false(sdx_plans_trim(p.plans)); /* all is in use */
+    sdx_plans_release(p.plans, again);
+    sdx_plans_release(p.plans, another);
+    assert_true(sdx_plans_trim(p.plans));
+    unplan(&p);
+    sdx_value_release(three);
+    sdx_value_release(four);
+    sdx_model_close(model);
+}
+
 /* Random lifetimes: none that live at once may overlap, and the total is at least what is alive at the worst moment. */
 static void offsets_never_overlap(void **state) {
     (void)state;
@@ -251,7 +346,8 @@ int main(void) {
         cmocka_unit_test(chains_share_bytes),     cmocka_unit_test(living_values_are_kept),
         cmocka_unit_test(views_of_one_block_broadcast), cmocka_unit_test(shape_chains_vanish),
         cmocka_unit_test(shapes_given_at_run_time), cmocka_unit_test(outputs_are_fresh),
-        cmocka_unit_test(offsets_never_overlap),
+        cmocka_unit_test(offsets_never_overlap),    cmocka_unit_test(views_of_constants),
+        cmocka_unit_test(long_chains),              cmocka_unit_test(plans_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
