@@ -64,6 +64,8 @@ bool cli_read_integer(const char *text, int64_t least, int64_t most, int64_t *va
 /* "sardonyx: STATUS: message" on stderr; the exit status that belongs to it. */
 int cli_report(const sdx_error *error);
 int cli_exit_status(sdx_status status);
+/* A name from a model or file, fit to be shown (see sdx_escape). Valid until the fourth call after this one. */
+const char *cli_escaped(const char *text);
 /* What commands hold beyond values: bytes of files, sinks, .pb trees. Without a limit. */
 sdx_memory *cli_memory(void);
 /* Becomes non-zero on SIGINT or SIGTERM; a second signal ends the process at once. */
@@ -159,7 +161,8 @@ typedef struct cli_rule {
 #define CLI_RULE ((cli_rule){1e-3, 1e-7, 0x1p-6, false})
 
 /* The rule of ONNX's own suite: types and shapes equal, |found - expected| <= atol + rtol |expected|, NaN equals NaN,
- * infinities match, bf16 within two units in the last place (rtol 2^-6), strings exact, sequences item by item and of one length. False: `why` says what differs. */
+ * infinities match, bf16 within two units in the last place (rtol 2^-6), strings exact, sequences item by item and of
+ * one length. False: `why` says what differs. */
 bool cli_compare(const sdx_value *expected, const sdx_value *found, const cli_rule *rule, char *why, size_t capacity);
 
 /* ---- the commands ---- */

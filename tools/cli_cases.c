@@ -188,7 +188,7 @@ static sdx_status load_inputs(const sdx_model *model, const char *folder, const 
         sdx_value *value = NULL;
         file_path(path, sizeof path, folder, set, "input", file++);
         if (sdx_proto_read_value(path, info->kind, cli_memory(), error, &value))
-            return sdx_error_context(error, "input '%s'", info->name);
+            return sdx_error_context(error, "input '%s'", cli_escaped(info->name));
         inputs->bindings[inputs->n++] = (sdx_binding){info->name, value};
     }
     if (file < n_files)
@@ -212,7 +212,7 @@ static sdx_status compare_outputs(const cli_run *run, const char *folder, const 
             return sdx_error_context(error, "output %zu", k);
         if (!cli_compare(expected, run->outputs[k].value, rule, why, sizeof why)) {
             snprintf(outcome->message, sizeof outcome->message, "%s: output %zu '%.100s' %s", set, k,
-                     run->outputs[k].name, why);
+                     cli_escaped(run->outputs[k].name), why);
             outcome->kind = CLI_FAILED;
         }
         sdx_value_release(expected);

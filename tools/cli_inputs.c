@@ -29,7 +29,7 @@ static sdx_status check_names(const sdx_model *model, const cli_list *list, cons
         for (size_t k = 0; k < sdx_model_input_count(model); k++) {
             const char *name = sdx_model_input(model, k)->name;
             known = known || rest_of(list->items[i], name);
-            if (used < 400) used += (size_t)snprintf(all + used, sizeof all - used, "%s'%.60s'", k ? ", " : "", name);
+            if (used < 400) used += (size_t)snprintf(all + used, sizeof all - used, "%s'%.60s'", k ? ", " : "", cli_escaped(name));
         }
         sdx_escape(shown, sizeof shown, list->items[i], strlen(list->items[i]));
         if (!known)
@@ -53,8 +53,8 @@ static sdx_status read_shape(const char *text, const char *name, int *rank, int6
         long long dim = *at >= '0' && *at <= '9' ? strtoll(at, &end, 10) : -1;
         if (dim < 0 || dim > INT32_MAX || *rank == SDX_MAX_RANK || (*end && *end != 'x' && *end != ',') ||
             (*end && !end[1]))
-            return sdx_fail(error, SDX_ARGUMENT, "--shape of input '%s' is '%s'; it must be like 1x3x224x224", name,
-                            text);
+            return sdx_fail(error, SDX_ARGUMENT, "--shape of input '%s' is '%s'; it must be like 1x3x224x224",
+                            cli_escaped(name), text);
         dims[(*rank)++] = dim;
         at = *end ? end + 1 : end;
     }
@@ -105,17 +105,17 @@ static sdx_status make_up(const sdx_value_info *info, const char *shape, uint64_
     int64_t dims[SDX_MAX_RANK] = {0};
     char text[300];
     if (info->kind != SDX_TENSOR)
-        return sdx_fail(error, SDX_ARGUMENT, "input '%s' is %s and cannot be made up; give it with -i", info->name,
-                        cli_info_text(info, text, sizeof text));
+        return sdx_fail(error, SDX_ARGUMENT, "input '%s' is %s and cannot be made up; give it with -i",
+                        cli_escaped(info->name), cli_info_text(info, text, sizeof text));
     for (int d = 0; d < rank; d++) dims[d] = info->dims[d] < 0 ? 1 : info->dims[d];
     if (shape) SDX_TRY(read_shape(shape, info->name, &rank, dims, error));
     if (rank < 0)
         return sdx_fail(error, SDX_ARGUMENT, "input '%s' has no rank in the model; give it with -i or --shape %s=...",
-                        info->name, info->name);
+                        cli_escaped(info->name), cli_escaped(info->name));
     SDX_TRY(sdx_value_create(info->dtype, rank, dims, error, out));
     fill(&(*out)->tensor, seed, info->name);
     if (say)
-        fprintf(say, "input '%s' is not given: %s filled from seed %" PRIu64 "\n", info->name,
+        fprintf(say, "input '%s' is not given: %s filled from seed %" PRIu64 "\n", cli_escaped(info->name),
                 sdx_tensor_text(&(*out)->tensor, text, sizeof text), seed);
     return SDX_OK;
 }
@@ -133,7 +133,7 @@ sdx_status cli_inputs_load(const sdx_model *model, const cli_list *files, const 
         sdx_value *value = NULL;
         if (file) {
             if (cli_load_value(file, info->name, info, error, &value))
-                return sdx_error_context(error, "input '%s'", info->name);
+                return sdx_error_context(error, "input '%s'", cli_escaped(info->name));
         } else if (info->has_default && !shape) {
             continue;
         } else {

@@ -13,15 +13,8 @@ struct cli_npz {
     size_t n;
 };
 
-static const char *escaped(const char *text) {
-    static char out[2][300];
-    static int turn;
-    turn = !turn;
-    return sdx_escape(out[turn], sizeof out[turn], text, strlen(text));
-}
-
 static sdx_status fail_zip(sdx_error *error, sdx_status status, const char *path, zip_error_t *why) {
-    return sdx_fail(error, status, "'%s': %s", escaped(path), zip_error_strerror(why));
+    return sdx_fail(error, status, "'%s': %s", cli_escaped(path), zip_error_strerror(why));
 }
 
 /* The entries' names without ".npy". */
@@ -33,8 +26,8 @@ static sdx_status list_names(cli_npz *npz, sdx_error *error) {
         const char *name = zip_get_name(npz->zip, (zip_uint64_t)i, 0);
         size_t length = name ? strlen(name) : 0;
         if (length < 4 || strcmp(name + length - 4, ".npy") != 0)
-            return sdx_fail(error, SDX_MALFORMED, "'%s' holds '%s', which is not an array", escaped(npz->path),
-                            escaped(name ? name : ""));
+            return sdx_fail(error, SDX_MALFORMED, "'%s' holds '%s', which is not an array", cli_escaped(npz->path),
+                            cli_escaped(name ? name : ""));
         char *copy = strndup(name, length - 4);
         if (!copy) return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", length);
         npz->names[npz->n++] = copy;
@@ -99,8 +92,8 @@ static sdx_status fail_missing(const cli_npz *npz, const char *name, sdx_error *
         used += (size_t)snprintf(all + used, sizeof all - used, "%s'%s'%s", i ? ", " : "", one,
                                  i + 1 < npz->n && used + 160 >= sizeof all ? ", ..." : "");
     }
-    return sdx_fail(error, SDX_VALUE, "'%s' has no array named '%s'; it holds %s", escaped(npz->path), escaped(name),
-                    all);
+    return sdx_fail(error, SDX_VALUE, "'%s' has no array named '%s'; it holds %s", cli_escaped(npz->path),
+                    cli_escaped(name), all);
 }
 
 sdx_status cli_npz_read(cli_npz *npz, const char *name, sdx_dtype wanted, sdx_error *error, sdx_value **out) {
@@ -120,12 +113,12 @@ sdx_status cli_npz_read(cli_npz *npz, const char *name, sdx_dtype wanted, sdx_er
         unsigned char more = 0; /* reading past the end is what checks the CRC */
         zip_int64_t n = zip_fread(file, bytes, about.size);
         if (n < 0 || (zip_uint64_t)n != about.size || zip_fread(file, &more, 1) != 0)
-            status = sdx_fail(error, SDX_MALFORMED, "'%s': array '%s' is damaged: %s", escaped(npz->path),
-                              escaped(name), zip_error_strerror(zip_file_get_error(file)));
+            status = sdx_fail(error, SDX_MALFORMED, "'%s': array '%s' is damaged: %s", cli_escaped(npz->path),
+                              cli_escaped(name), zip_error_strerror(zip_file_get_error(file)));
         zip_fclose(file);
     }
     if (!status && cli_npy_parse(bytes, about.size, wanted, error, out))
-        status = sdx_error_context(error, "'%s': array '%s'", escaped(npz->path), escaped(name));
+        status = sdx_error_context(error, "'%s': array '%s'", cli_escaped(npz->path), cli_escaped(name));
     sdx_memory_free(cli_memory(), bytes);
     return status;
 }
@@ -136,7 +129,7 @@ static sdx_status add_array(zip_t *zip, const char *path, const cli_array *array
     char name[600];
     size_t size = 0;
     if ((size_t)snprintf(name, sizeof name, "%s.npy", array->name) >= sizeof name)
-        return sdx_fail(error, SDX_UNSUPPORTED, "the name '%s' is too long for an .npz file", escaped(array->name));
+        return sdx_fail(error, SDX_UNSUPPORTED, "the name '%s' is too long for an .npz file", cli_escaped(array->name));
     SDX_TRY(cli_npy_format(&array->value->tensor, error, bytes, &size));
     zip_source_t *source = zip_source_buffer(zip, *bytes, size, 0);
     zip_int64_t index = source ? zip_file_add(zip, name, source, ZIP_FL_ENC_UTF_8) : -1;

@@ -27,8 +27,8 @@ static sdx_status take_arguments(const sdx_graph *graph, const cli_inputs *input
 static void print_result(FILE *file, const sdx_plan *plan, sdx_id id) {
     const sdx_slot *slot = &plan->slots[id];
     const char *name = plan->graph->values[id].name;
-    char type[300], text[300];
-    fprintf(file, "      %s: ", sdx_escape(text, sizeof text, name, strlen(name)));
+    char type[300];
+    fprintf(file, "      %s: ", cli_escaped(name));
     fputs(slot->shaped ? sdx_tensor_text(&slot->tensor, type, sizeof type)
                        : sdx_type_text(&plan->graph->values[id].type, type, sizeof type),
           file);

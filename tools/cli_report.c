@@ -56,6 +56,13 @@ const volatile int *cli_interrupt(void) {
     return &interrupted;
 }
 
+const char *cli_escaped(const char *text) {
+    static char out[4][300];
+    static unsigned turn;
+    char *next = out[turn++ % 4];
+    return sdx_escape(next, sizeof out[0], text, strlen(text));
+}
+
 double cli_milliseconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -21,8 +21,7 @@ static sdx_status load_npy(const char *path, sdx_dtype wanted, sdx_error *error,
     SDX_TRY(sdx_file_read(path, cli_memory(), error, &bytes, &size));
     sdx_status status = cli_npy_parse(bytes, size, wanted, error, out);
     sdx_memory_free(cli_memory(), bytes);
-    char text[300];
-    if (status) sdx_error_context(error, "'%s'", sdx_escape(text, sizeof text, path, strlen(path)));
+    if (status) sdx_error_context(error, "'%s'", cli_escaped(path));
     return status;
 }
 
@@ -37,15 +36,12 @@ sdx_status cli_load_value(const char *path, const char *name, const sdx_value_in
         cli_npz_close(npz);
         return status;
     }
-    char text[300];
     if (ends_with(path, ".pb")) {
         sdx_status status = sdx_proto_read_value(path, info->kind, cli_memory(), error, out);
-        if (status && status != SDX_IO)
-            sdx_error_context(error, "'%s'", sdx_escape(text, sizeof text, path, strlen(path)));
+        if (status && status != SDX_IO) sdx_error_context(error, "'%s'", cli_escaped(path));
         return status;
     }
-    return sdx_fail(error, SDX_ARGUMENT, "'%s' ends in none of .npy, .npz, .pb",
-                    sdx_escape(text, sizeof text, path, strlen(path)));
+    return sdx_fail(error, SDX_ARGUMENT, "'%s' ends in none of .npy, .npz, .pb", cli_escaped(path));
 }
 
 static sdx_status add_array(const char *name, sdx_value *value, cli_array **arrays, size_t *n, sdx_error *error) {
@@ -97,7 +93,7 @@ static sdx_status save_in_folder(const char *folder, const sdx_binding *output, 
     bool tensor = sdx_value_kind(output->value) == SDX_TENSOR;
     int n = snprintf(path, sizeof path, "%s/%s.%s", folder, output->name, tensor ? "npy" : "pb");
     if (n < 0 || (size_t)n >= sizeof path)
-        return sdx_fail(error, SDX_IO, "the path of output '%.60s' is too long", output->name);
+        return sdx_fail(error, SDX_IO, "the path of output '%.60s' is too long", cli_escaped(output->name));
     for (char *c = path + strlen(folder) + 1; *c; c++)
         if (strchr("/\\:*?\"<>|", *c) || (unsigned char)*c < 0x20) *c = '_';
     if (tensor) return save_npy(path, output->value, error);
@@ -191,8 +187,8 @@ static void print_tensor(FILE *file, const sdx_tensor *t) {
 }
 
 void cli_print_value(FILE *file, const char *name, const sdx_value *value) {
-    char text[300], part[600];
-    fprintf(file, "%s: ", sdx_escape(text, sizeof text, name, strlen(name)));
+    char part[600];
+    fprintf(file, "%s: ", cli_escaped(name));
     if (sdx_value_kind(value) == SDX_TENSOR) {
         print_tensor(file, &value->tensor);
         return;

@@ -116,30 +116,31 @@ static void show_infos(const char *title, const sdx_model *model, size_t n, bool
     printf("%s\n", title);
     for (size_t i = 0; i < n; i++) {
         const sdx_value_info *info = get(model, i);
-        char name[300], type[700];
+        char type[700];
         hidden += info->has_default && !all;
         if (info->has_default && !all) continue;
-        printf("  %s: %s%s\n", sdx_escape(name, sizeof name, info->name, strlen(info->name)),
-               cli_info_text(info, type, sizeof type), info->has_default ? " (has a default)" : "");
+        printf("  %s: %s%s\n", cli_escaped(info->name), cli_info_text(info, type, sizeof type),
+               info->has_default ? " (has a default)" : "");
     }
     if (hidden) printf("  and %zu with a default; -v lists them\n", hidden);
 }
 
 static void show_text(const sdx_model *model, const census *c, const char *path, bool all) {
-    char size[32], text[200];
+    char size[32];
     printf("%s: IR %" PRId64, path, model->ir_version);
     for (int i = 0; i < model->n_opsets; i++)
-        printf(", opset %s %" PRId64, domain_text(model->opsets[i].domain), model->opsets[i].version);
+        printf(", opset %s %" PRId64, cli_escaped(domain_text(model->opsets[i].domain)), model->opsets[i].version);
     if (model->producer_name && *model->producer_name)
-        printf(", made by %s %s", sdx_escape(text, sizeof text, model->producer_name, strlen(model->producer_name)),
-               model->producer_version ? model->producer_version : "");
+        printf(", made by %s %s", cli_escaped(model->producer_name),
+               cli_escaped(model->producer_version ? model->producer_version : ""));
     putchar('\n');
     show_infos("inputs", model, sdx_model_input_count(model), all, sdx_model_input);
     show_infos("outputs", model, sdx_model_output_count(model), true, sdx_model_output);
     printf("%" PRId64 " parameters, %s\n%d nodes\n", c->parameters, cli_size_text(c->bytes, size, sizeof size),
            c->n_nodes);
     for (int i = 0; i < c->n_rows; i++)
-        printf("  %5d %s%s%s\n", c->rows[i].n, c->rows[i].domain, *c->rows[i].domain ? "." : "", c->rows[i].op_type);
+        printf("  %5d %s%s%s\n", c->rows[i].n, cli_escaped(c->rows[i].domain), *c->rows[i].domain ? "." : "",
+               cli_escaped(c->rows[i].op_type));
 }
 
 static void print_line(void *context, const char *text) { fprintf(context, "%s\n", text); }

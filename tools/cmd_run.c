@@ -31,15 +31,15 @@ static sdx_status compare_all(const cli_run *run, const options *o, int *differi
         compared += known;
         *differing += !equal;
         if (!equal)
-            printf("FAIL %s: %s\n", arrays[i].name, why);
+            printf("FAIL %s: %s\n", cli_escaped(arrays[i].name), why);
         else if (!o->common.quiet)
-            printf("same %s\n", arrays[i].name);
+            printf("same %s\n", cli_escaped(arrays[i].name));
     }
     for (size_t i = 0; !status && compared < cli_npz_count(npz) && i < cli_npz_count(npz); i++) {
         bool found = false;
         for (size_t k = 0; k < n; k++) found = found || strcmp(arrays[k].name, cli_npz_name(npz, i)) == 0;
         if (found) continue;
-        printf("FAIL %s: the model has no such output\n", cli_npz_name(npz, i));
+        printf("FAIL %s: the model has no such output\n", cli_escaped(cli_npz_name(npz, i)));
         ++*differing;
     }
     cli_npz_close(npz);

@@ -51,8 +51,10 @@ static _Noreturn void child(const suite *s, size_t index, int pipe) {
     int machine = sdx_machine_threads();
     if (common.threads == 0) common.threads = machine > s->options->jobs ? machine / s->options->jobs : 1;
     cli_rule rule = CLI_RULE;
-    if (s->options->strict) rule.rtol_bf16 = 0;
-    else rule = cli_exceptions_find(&s->exceptions, name_of(s->cases.items[index]));
+    if (s->options->strict)
+        rule.rtol_bf16 = 0;
+    else
+        rule = cli_exceptions_find(&s->exceptions, name_of(s->cases.items[index]));
     cli_outcome outcome;
     cli_run_case(s->cases.items[index], &common, &rule, &outcome);
     const char *bytes = (const char *)&outcome;

@@ -219,6 +219,27 @@ def outputs():
     check("the seed matters", a == b == 0 and open("s1.npz", "rb").read() != open("s2.npz", "rb").read())
 
 
+def names():
+    """Control bytes of a model's names never reach the terminal."""
+    bad = "\x1b[31m\n"
+    nodes = [helper.make_node("Add", ["a" + bad, "a" + bad], ["y" + bad], name="n" + bad)]
+    ugly = model(nodes, [info("a" + bad, [2])], [info("y" + bad, [2])])
+    ugly.producer_name, ugly.producer_version = "p" + bad, "1" + bad
+    write("ugly.onnx", ugly.SerializeToString())
+    np.savez("ugly.npz", **{"z" + bad: np.ones(2, np.float32)})
+    write("cases/ugly/model.onnx", ugly.SerializeToString())
+    write("cases/ugly/test_data_set_0/input_0.pb", numpy_helper.from_array(np.ones(2, np.float32)).SerializeToString())
+    write("cases/ugly/test_data_set_0/output_0.pb", numpy_helper.from_array(np.ones(2, np.float32)).SerializeToString())
+    for command in (("info", "ugly.onnx"), ("info", "ugly.onnx", "--after=plan"), ("run", "ugly.onnx"),
+                    ("run", "ugly.onnx", "--expect", "ugly.npz"), ("run", "ugly.onnx", "-i", "b=c"),
+                    ("run", "ugly.onnx", "-i", f"a{bad}=ugly.npz"), ("run", "ugly.onnx", "-i", f"a{bad}=none.pb"),
+                    ("run", "ugly.onnx", "--shape", f"a{bad}=3"), ("run", "ugly.onnx", "--shape", f"a{bad}=x"),
+                    ("test", "cases/ugly"), ("info", "ugly.onnx", "--after=load"), ("info", "ugly.onnx", "--json")):
+        status, out, err = run(*command)
+        check(f"names: {command}", status in (DONE, DIFFERS, REFUSED) and "\x1b" not in out + err, repr(out + err))
+    subprocess.run(["rm", "-r", "cases/ugly"], check=True)
+
+
 def limits():
     big = ("run", "big.onnx", "-q", "-i", "shape=shape.npy")
     expect("limit", (*big, "--memory-limit", "64M"), ENDED, "memory limit reached", "67108864")
@@ -286,7 +307,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         prepare()
-        for group in (usage, manual, models, data, outputs, limits, suites, reports, conversion):
+        for group in (usage, manual, models, data, outputs, names, limits, suites, reports, conversion):
             group()
         os.chdir("/")
     print(f"{passed} passed, {failed} failed, 0 skipped")
