@@ -11,6 +11,8 @@ static inline __attribute__((always_inline)) void FN(body)(const sdx_gemm_tile *
     const bool whole = tail == LANES;
     T *c = t->c;
     SDX_UNROLL for (int i = 0; i < rows; i++) SDX_UNROLL for (int j = 0; j < vectors; j++)
+        __builtin_prefetch(c + i * t->ldc + j * LANES, 1);
+    SDX_UNROLL for (int i = 0; i < rows; i++) SDX_UNROLL for (int j = 0; j < vectors; j++)
         acc[i][j] = SET(row_bias && i < t->m ? row_bias[i] : 0);
     if (column_bias) {
         SDX_UNROLL for (int j = 0; j < vectors; j++) {

@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-    DEPTH = 256,         /* steps of k per pass: a panel of B of 32 columns takes 32 KiB */
+    DEPTH = 256,         /* steps of k per pass: a panel of B of 32 columns takes 32 KiB; ... */
+    DEPTH_LARGE = 512,   /* ... twice that where the second-level cache has 1 MiB */
     BLOCK_BYTES = 2048,  /* lines of a block, in bytes of one line's element: 512 f32, 256 f64 */
     TASKS = 16,          /* blocks to aim for */
     LEAST_WORK = 1 << 19 /* multiply-adds below which a block is not cut further */
@@ -22,7 +23,7 @@ typedef struct plan {
     size_t element; /* of panels: 4 or 8 */
     bool narrow;    /* 16-bit floats: C is built in f32 by the worker */
     int mr, nr;
-    int64_t batch, m, n, k;
+    int64_t batch, m, n, k, most_depth;
     int64_t block_m, block_n, depth, blocks_m, blocks_n, blocks_k;
     bool shared_a, shared_b, local_a, local_b;
     int64_t matrices_a, matrices_b; /* how many are shared */
@@ -54,7 +55,7 @@ static void cut(plan *p, bool packed_a, bool packed_b) {
     p->block_n = round_up(ceil_div(p->n, ceil_div(p->n, p->block_n)), p->nr);
     p->blocks_m = ceil_div(p->m, p->block_m);
     p->blocks_n = ceil_div(p->n, p->block_n);
-    p->blocks_k = p->k > DEPTH ? ceil_div(p->k, DEPTH) : 1;
+    p->blocks_k = p->k > p->most_depth ? ceil_div(p->k, p->most_depth) : 1;
     p->depth = ceil_div(p->k, p->blocks_k);
 }
 
@@ -89,7 +90,7 @@ size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n,
     for (int turned = 0; turned <= (n == 1 && !packed_a && !packed_b); turned++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int one = 0; one < 4; one++) {
-                plan p = {.batch = batch, .m = lines[turned][0], .n = lines[turned][1], .k = k};
+                plan p = {.batch = batch, .m = lines[turned][0], .n = lines[turned][1], .k = k, .most_depth = DEPTH_LARGE};
                 int nr = shapes[s][1] * 4 / (int)sdx_panel_element(dtype);
                 size_t bytes = 0;
                 if (!make_plan(&p, dtype, shapes[s][0], nr, packed_a, packed_b, one & 1 ? 1 : batch,
@@ -413,6 +414,7 @@ sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *given, void 
     const sdx_product product = can_turn(given) ? turned(given) : *given;
     product_job job = {.product = &product, .kernels = compute->kernels};
     plan *p = &job.plan;
+    p->most_depth = compute->kernels->cpu.l2 >= 1 << 20 ? DEPTH_LARGE : DEPTH;
     p->batch = 1, p->m = product.m, p->n = product.n, p->k = product.k;
     for (int d = 0; d < product.batch_rank; d++) p->batch *= product.batch_dim[d];
     if (p->batch == 0 || p->m == 0 || p->n == 0) return SDX_OK;

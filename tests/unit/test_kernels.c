@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table: every row is filled at every level, and a level may only be lower than the machine's. Data movement and
+ * depthwise kernels at each level against plain loops, for lengths around the vector sizes. */
+#include "ops/kernels/kernels.h"
+#include "runtime/base/half.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static void each_level(void (*fn)(const sdx_kernels *)) {
+    sdx_kernels kernels;
+    for (int isa = 0; isa < SDX_ISA_COUNT; isa++)
+        if (sdx_kernels_at((sdx_isa)isa, &kernels)) fn(&kernels);
+}
+
+static void filled_at(const sdx_kernels *kernels) {
+    for (int k = 0; k < SDX_KERNEL_ROWS; k++) {
+        assert_non_null(kernels->origin[k]);
+        assert_true(strlen(sdx_kernels_row_name(k)) > 0);
+        if (kernels->cpu.isa == SDX_ISA_GENERIC) assert_string_equal(kernels->origin[k], "generic");
+    }
+#define SDX_KERNEL(levels, result, name, ...) assert_true(kernels->name != NULL);
+#include "ops/kernels/kernels.def"
+#undef SDX_KERNEL
+}
+static void filled(void **unused) {
+    (void)unused;
+    each_level(filled_at);
+    sdx_kernels above;
+    sdx_cpu cpu = sdx_cpu_detect();
+    for (int isa = (int)cpu.isa + 1; isa < SDX_ISA_COUNT; isa++) assert_false(sdx_kernels_at((sdx_isa)isa, &above));
+    assert_int_equal(sdx_kernels_get()->cpu.isa, cpu.isa);
+}
+
+/* Every 16-bit float there and back, and the rounding of values between them. */
+static void conversions_at(const sdx_kernels *kernels) {
+    enum { ALL = 65536 };
+    uint16_t *bits = malloc(ALL * sizeof *bits), *back = malloc(ALL * sizeof *back);
+    float *wide = malloc(ALL * sizeof *wide);
+    assert_true(bits && back && wide);
+    for (int k = 0; k < ALL; k++) bits[k] = (uint16_t)k;
+    for (int bf16 = 0; bf16 < 2; bf16++) {
+        (bf16 ? kernels->f32_from_bf16 : kernels->f32_from_f16)(bits, wide, ALL);
+        for (int k = 0; k < ALL; k++) {
+            float want = bf16 ? sdx_f32_from_bf16(bits[k]) : sdx_f32_from_f16(bits[k]);
+            if (!(isnan(want) ? isnan(wide[k]) : wide[k] == want)) fail_msg("%04x becomes %g", k, (double)wide[k]);
+        }
+        for (int k = 0; k < ALL - 1; k++) wide[k] = wide[k] * 0.5f + wide[k + 1] * 0.5f;
+        (bf16 ? kernels->bf16_from_f32 : kernels->f16_from_f32)(wide, back, ALL - 3);
+        for (int k = 0; k < ALL - 3; k++) {
+            uint16_t want = bf16 ? sdx_bf16_from_f32(wide[k]) : sdx_f16_from_f32(wide[k]);
+            if (!isnan(wide[k]) && back[k] != want) fail_msg("%a becomes %04x, not %04x", (double)wide[k], back[k], want);
+        }
+    }
+    free(bits), free(back), free(wide);
+}
+static void conversions(void **unused) {
+    (void)unused;
+    each_level(conversions_at);
+}
+
+enum { ROOM = 4096 };
+
+static void packing_at(const sdx_kernels *kernels) {
+    uint32_t x[ROOM], y[ROOM];
+    for (uint32_t k = 0; k < ROOM; k++) x[k] = k + 1;
+    for (int width = 4; width <= 32; width += 7)
+        for (int64_t rows = 1; rows < 40; rows += 3)
+            for (int64_t depth = 1; depth < 20; depth += 6)
+                for (int turn = 0; turn < 2; turn++) {
+                    int64_t rs = turn ? 1 : depth + 2, ks = turn ? rows + 1 : 1, panel = depth * width;
+                    if ((rows / width + 1) * panel > ROOM) continue;
+                    memset(y, 0xff, sizeof y);
+                    kernels->pack_32(x, rs, ks, rows, depth, width, panel, y);
+                    for (int64_t r = 0; r < (rows + width - 1) / width * width; r++)
+                        for (int64_t q = 0; q < depth; q++) {
+                            uint32_t got = y[r / width * panel + q * width + r % width];
+                            assert_int_equal(got, r < rows ? x[r * rs + q * ks] : 0);
+                        }
+                    assert_int_equal(y[(rows + width - 1) / width * panel], UINT32_MAX);
+                }
+}
+static void packing(void **unused) {
+    (void)unused;
+    each_level(packing_at);
+}
+
+static void gathering_at(const sdx_kernels *kernels) {
+    float x[ROOM], y[ROOM];
+    uint16_t narrow[ROOM];
+    for (int k = 0; k < ROOM; k++) x[k] = (float)(k % 200), narrow[k] = sdx_bf16_from_f32(x[k]);
+    for (int64_t step = 1; step < 4; step++)
+        for (int64_t n = 0; n < 40; n++)
+            for (int bf16 = 0; bf16 < 2; bf16++) {
+                const int64_t left = n % 3, right = n % 5, row = left + n + right + 2;
+                for (int k = 0; k < ROOM; k++) y[k] = -1;
+                (bf16 ? kernels->gather_bf16 : kernels->gather_32)(bf16 ? (const void *)narrow : x, step, 130, 3, left, n,
+                                                                   right, y, row);
+                for (int64_t r = 0; r < 3; r++)
+                    for (int64_t k = 0; k < row; k++) {
+                        bool inside = k >= left && k < left + n;
+                        float want = inside ? x[r * 130 + (k - left) * step] : k < left + n + right ? 0 : -1;
+                        if (y[r * row + k] != want)
+                            fail_msg("%s step %d n %d: (%d, %d) is %g, not %g", kernels->origin[SDX_ROW_gather_32],
+                                     (int)step, (int)n, (int)r, (int)k, (double)y[r * row + k], (double)want);
+                    }
+            }
+}
+static void gathering(void **unused) {
+    (void)unused;
+    each_level(gathering_at);
+}
+
+static void check_depthwise(const sdx_kernels *kernels, int64_t size, int64_t stride, int64_t dilation, int64_t columns) {
+    enum { ROWS = 7 };
+    float w[49], y[ROWS * 64];
+    const int64_t extent = (size - 1) * dilation + 1, pitch = (columns - 1) * stride + extent;
+    const int64_t lines = (ROWS - 1) * stride + extent;
+    float *x = calloc((size_t)(lines * pitch) + 64, sizeof *x);
+    assert_non_null(x);
+    for (int64_t k = 0; k < lines * pitch; k++) x[k] = (float)((k * 7 + 3) % 23) - 11;
+    for (int64_t k = 0; k < size * size; k++) w[k] = (float)((k * 5) % 13) - 6;
+    sdx_depthwise p = {.x = x, .w = w, .y = y, .x_pitch = pitch, .y_pitch = columns, .rows = ROWS, .columns = columns,
+                       .kernel = {size, size}, .stride = {stride, stride}, .dilation = {dilation, dilation}, .bias = 2,
+                       .clamp = true, .low = -150, .high = 170};
+    kernels->depthwise_f32(&p);
+    for (int64_t k = 0; k < ROWS * columns; k++) {
+        double want = 2;
+        for (int64_t u = 0; u < size; u++)
+            for (int64_t v = 0; v < size; v++)
+                want += (double)w[u * size + v] * (double)x[(k / columns * stride + u * dilation) * pitch +
+                                                           k % columns * stride + v * dilation];
+        want = want < -150 ? -150 : want > 170 ? 170 : want;
+        if ((double)y[k] != want)
+            fail_msg("%s %d x %d / %d, dilation %d, %d columns: element %d is %g, not %g",
+                     kernels->origin[SDX_ROW_depthwise_f32], (int)size, (int)size, (int)stride, (int)dilation,
+                     (int)columns, (int)k, (double)y[k], want);
+    }
+    free(x);
+}
+static void depthwise_at(const sdx_kernels *kernels) {
+    for (int64_t size = 1; size <= 7; size++)
+        for (int64_t stride = 1; stride <= 3; stride++)
+            for (int64_t dilation = 1; dilation <= 2; dilation++)
+                for (int64_t columns = 1; columns < 40; columns += 5) check_depthwise(kernels, size, stride, dilation, columns);
+}
+static void depthwise(void **unused) {
+    (void)unused;
+    each_level(depthwise_at);
+}
+
+static void pooling_at(const sdx_kernels *kernels) {
+    float x[200], y[64], z[64];
+    for (int k = 0; k < 200; k++) x[k] = k % 19 == 5 ? NAN : (float)((k * 37) % 101);
+    for (int64_t step = 1; step < 4; step++)
+        for (int64_t n = 0; n < 60; n++) {
+            for (int k = 0; k < 64; k++) y[k] = z[k] = k % 7 == 3 ? NAN : 50;
+            kernels->pool_max_f32(x, step, n, y);
+            kernels->pool_add_f32(x, step, n, z);
+            for (int64_t k = 0; k < 64; k++) {
+                const float before = k % 7 == 3 ? NAN : 50, v = k < n ? x[k * step] : -1;
+                const bool nan = isnan(before) || isnan(v);
+                const float most = k < n && v > before ? v : before, sum = k < n ? before + v : before;
+                assert_true(nan ? isnan(y[k]) && isnan(z[k]) : y[k] == most && z[k] == sum);
+            }
+        }
+}
+static void pooling(void **unused) {
+    (void)unused;
+    each_level(pooling_at);
+}
+
+static void vectors_at(const sdx_kernels *kernels) {
+    enum { K = 37, N = 83 };
+    float x[K], b[K * N], turned[N * K], y[N], z[N];
+    for (int k = 0; k < K; k++) x[k] = (float)(k % 5) - 2;
+    for (int k = 0; k < K * N; k++) b[k] = (float)(k % 11) - 5, turned[k % N * K + k / N] = b[k];
+    for (int64_t n = 1; n <= N; n += 9)
+        for (int64_t k = 1; k <= K; k += 3) {
+            kernels->gemv_rows_f32(x, b, N, k, n, y);
+            kernels->gemv_columns_f32(x, turned, K, k, n, z);
+            for (int64_t j = 0; j < n; j++) {
+                float want = 0;
+                for (int64_t q = 0; q < k; q++) want += x[q] * b[q * N + j];
+                assert_true(y[j] == want && z[j] == want);
+            }
+        }
+}
+static void vectors(void **unused) {
+    (void)unused;
+    each_level(vectors_at);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(filled),    cmocka_unit_test(conversions),
+                                       cmocka_unit_test(packing),   cmocka_unit_test(gathering),
+                                       cmocka_unit_test(depthwise), cmocka_unit_test(pooling),
+                                       cmocka_unit_test(vectors)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
