@@ -5,7 +5,7 @@
 #include "ops/move.h"
 #include <inttypes.h>
 
-enum { TILE = 32, LINE_BYTES = 64 << 10 };
+enum { TILE = 32, LINE_BYTES = 64 << 10, LINE = 64, FOLD = 4096 }; /* elements, a long line, a cache line, an L1 way */
 
 /* Strides in bytes from here on; `size` is that of a run. */
 typedef struct job {
@@ -92,9 +92,9 @@ static void transpose_words(unsigned char *to, int64_t to_step, const unsigned c
     for (int j = 0; j < 4; j++) memcpy(to + j * to_step, &row[j], sizeof row[j]);
 }
 
-/* rows x columns elements: the source is dense along `rows`' neighbour `columns`, the target along `rows`. */
-static void copy_tile(size_t size, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
-                      const unsigned char *from, int64_t from_step) {
+/* rows x columns elements: the source is dense along columns, the target along rows. */
+static void copy_direct(size_t size, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
+                        const unsigned char *from, int64_t from_step) {
     int64_t done_rows = 0, width = (int64_t)size;
     if (size == 4)
         for (; done_rows + 4 <= rows; done_rows += 4) {
@@ -108,6 +108,20 @@ static void copy_tile(size_t size, int64_t rows, int64_t columns, unsigned char 
     for (int64_t c = 0; c < columns; c++)
         copy_line(size, rows - done_rows, to + c * to_step + done_rows * width, width,
                   from + done_rows * from_step + c * width, from_step);
+}
+
+/* Where the lines of the target fall on each other in the cache, they are put together elsewhere and written whole. */
+static void copy_staged(size_t size, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
+                        const unsigned char *from, int64_t from_step) {
+    unsigned char staged[LINE * TILE];
+    int64_t width = (int64_t)size, side = LINE / width < TILE ? LINE / width : TILE;
+    for (int64_t r = 0; r < rows; r += side)
+        for (int64_t c = 0; c < columns; c += side) {
+            int64_t high = rows - r < side ? rows - r : side, wide = columns - c < side ? columns - c : side;
+            copy_direct(size, high, wide, staged, LINE, from + r * from_step + c * width, from_step);
+            for (int64_t k = 0; k < wide; k++)
+                memcpy(to + (c + k) * to_step + r * width, staged + k * LINE, (size_t)(high * width));
+        }
 }
 
 /* Steps through all dimensions but the innermost and `skip`. */
@@ -173,8 +187,11 @@ static void run_tiles(void *argument, int64_t begin, int64_t end, int worker) {
         int64_t row = i % j->blocks * TILE, column = i % per_box / j->blocks * TILE;
         int64_t rows = box->dim[inner] - row < TILE ? box->dim[inner] - row : TILE;
         int64_t columns = box->dim[across] - column < TILE ? box->dim[across] - column : TILE;
-        copy_tile(box->size, rows, columns, w.to + column * box->to[across] + row * box->to[inner], box->to[across],
-                  w.from + row * box->from[inner] + column * box->from[across], box->from[inner]);
+        bool folds = box->to[across] % FOLD == 0 && box->size <= 8;
+        (folds ? copy_staged : copy_direct)(box->size, rows, columns,
+                                            w.to + column * box->to[across] + row * box->to[inner], box->to[across],
+                                            w.from + row * box->from[inner] + column * box->from[across],
+                                            box->from[inner]);
         if ((i + 1) % per_box == 0) walk_next(j, &w);
     }
 }
