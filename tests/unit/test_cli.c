@@ -182,7 +182,7 @@ static void numbers(void **state) {
         if (cli_compare(expected, found, &CLI_RULE, why, sizeof why) != cases[i].same)
             fail_msg("%g against %g: %s", cases[i].found, cases[i].expected, why);
         if (!cases[i].same) assert_non_null(strstr(why, "element [1]"));
-        assert_true(cli_compare(expected, found, &(cli_rule){0, 0, true}, why, sizeof why));
+        assert_true(cli_compare(expected, found, &(cli_rule){0, 0, 0, true}, why, sizeof why));
         sdx_value_release(expected);
         sdx_value_release(found);
     }
@@ -196,7 +196,7 @@ static void shapes_and_kinds(void **state) {
     assert_int_equal(sdx_value_create(SDX_F32, 1, (int64_t[]){2}, NULL, &c), SDX_OK);
     assert_false(cli_compare(a, b, &CLI_RULE, why, sizeof why));
     assert_string_equal(why, "is f64[1,2]; f64[2] is expected");
-    assert_false(cli_compare(a, c, &(cli_rule){1, 1, true}, why, sizeof why));
+    assert_false(cli_compare(a, c, &(cli_rule){1, 1, 1, true}, why, sizeof why));
     assert_int_equal(sdx_value_sequence((sdx_value *[]){a, a}, 2, SDX_F64, NULL, &two), SDX_OK);
     assert_int_equal(sdx_value_sequence((sdx_value *[]){a}, 1, SDX_F64, NULL, &one), SDX_OK);
     assert_false(cli_compare(two, one, &CLI_RULE, why, sizeof why));
