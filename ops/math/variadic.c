@@ -14,13 +14,21 @@ static sdx_status variadic_infer(sdx_infer *infer, const void *params) {
     return sdx_infer_broadcast(infer, 0, 0, infer->n_in - 1);
 }
 
-/* Where the running result lies: in y, or in f32 where y could not hold it. */
+/* Whether y is the bytes of an input that is read after y would first be written. */
+static bool overlaps(const sdx_compute *compute, const sdx_tensor *y) {
+    for (int k = 2; k < compute->n_in; k++)
+        if (compute->in[k]->data == y->data) return true;
+    return false;
+}
+
+/* Where the running result lies: in y, or elsewhere, in f32 where y could not hold it. */
 static sdx_status accumulator(sdx_compute *compute, const variadic_params *p, const sdx_tensor *y, sdx_tensor *out) {
     *out = *y;
     bool narrow = sdx_work_dtype(y->dtype) != y->dtype, sum = p->id == SDX_BINARY_Add;
-    if (!narrow || !sum || (compute->n_in == 2 && !p->mean)) return SDX_OK;
-    out->dtype = SDX_F32;
-    out->data = compute->services->alloc(compute, (size_t)y->count * sizeof(float));
+    bool widen = narrow && sum && (compute->n_in > 2 || p->mean);
+    if (!widen && !overlaps(compute, y)) return SDX_OK;
+    if (widen) out->dtype = SDX_F32;
+    out->data = compute->services->alloc(compute, (size_t)y->count * sdx_dtype_size(out->dtype));
     return out->data ? SDX_OK : compute->error->status;
 }
 
@@ -73,6 +81,7 @@ static sdx_status sum_grad(sdx_grad *grad, const void *params) {
         .infer = variadic_infer,                                                 \
         .compute = variadic_compute,                                             \
         .grad = gradient,                                                        \
+        .flags = SDX_OP_INPLACE,                                                 \
     };
 VARIADIC(Max, "max", Max, false, NULL,
          SDX_V(12, "data_0:T* -> max:T", SDX_T_NUMERIC, "") SDX_V(13, "data_0:T* -> max:T", SDX_T_NUMERIC_BF, ""))

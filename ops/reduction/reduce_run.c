@@ -8,6 +8,7 @@
 enum {
     PIECE = 256,       /* outputs, and elements converted, at a time */
     PART = 65536,      /* elements of a part, at least */
+    FEW_ROWS = 16,     /* below this, rows alone do not occupy the threads */
     MOST_PARTS = 64
 };
 
@@ -260,7 +261,8 @@ sdx_status sdx_reduce_run(sdx_compute *compute, sdx_reduce_kind kind, const sdx_
     if (!is_float && kind == SDX_REDUCE_LOG_SUM_EXP) r.work = r.sum = SDX_F64;
     r.size = (int64_t)sdx_dtype_size(x->dtype);
     plan_shape(&r, reduced);
-    if (r.outputs <= PIECE && r.outputs > 0 && r.length / 2 >= PART / r.outputs) {
+    bool few = r.outputs > 0 && r.outputs <= (r.rows ? FEW_ROWS : PIECE);
+    if (few && r.length / 2 >= PART / r.outputs) {
         r.parts = r.length / (PART / r.outputs);
         r.parts = r.parts > MOST_PARTS ? MOST_PARTS : r.parts;
         r.part = (r.length + r.parts - 1) / r.parts;
