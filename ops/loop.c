@@ -66,8 +66,10 @@ void sdx_walk_collapse(sdx_walk *walk) {
     int rank = 0;
     for (int d = 0; d < walk->rank; d++) {
         if (walk->dim[d] == 1) continue;
-        if (rank && mergeable(walk, rank - 1, d)) walk_place(walk, rank - 1, d, walk->dim[rank - 1] * walk->dim[d]);
-        else walk_place(walk, rank++, d, walk->dim[d]);
+        if (rank && mergeable(walk, rank - 1, d))
+            walk_place(walk, rank - 1, d, walk->dim[rank - 1] * walk->dim[d]);
+        else
+            walk_place(walk, rank++, d, walk->dim[d]);
     }
     if (rank == 0) {
         walk->dim[0] = 1;
@@ -91,8 +93,7 @@ void sdx_cursor_move(const sdx_walk *walk, sdx_cursor *at, int64_t n) {
     at->index[d] += n;
     for (int k = 0; k < walk->n; k++) at->offset[k] += n * walk->stride[k][d];
     while (d > 0 && at->index[d] == walk->dim[d]) {
-        for (int k = 0; k < walk->n; k++)
-            at->offset[k] += walk->stride[k][d - 1] - walk->dim[d] * walk->stride[k][d];
+        for (int k = 0; k < walk->n; k++) at->offset[k] += walk->stride[k][d - 1] - walk->dim[d] * walk->stride[k][d];
         at->index[d] = 0;
         at->index[--d]++;
     }
@@ -105,17 +106,17 @@ typedef struct bytes16 {
 } bytes16;
 
 /* to[i * to_step] = from[i * from_step] */
-#define COPY_RUN(name, type)                                                                                   \
-    static void name(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n) {              \
-        type *t = (type *)(void *)to;                                                                          \
-        const type *f = (const type *)(const void *)from;                                                      \
-        if (to_step == 1 && from_step == 1) {                                                                  \
-            memcpy(t, f, (size_t)n * sizeof(type));                                                            \
-        } else if (to_step == 1 && from_step == 0) {                                                           \
-            for (int64_t i = 0; i < n; i++) t[i] = f[0];                                                       \
-        } else {                                                                                               \
-            for (int64_t i = 0; i < n; i++) t[i * to_step] = f[i * from_step];                                 \
-        }                                                                                                      \
+#define COPY_RUN(name, type)                                                                                           \
+    static void name(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n) {                      \
+        type *t = (type *)(void *)to;                                                                                  \
+        const type *f = (const type *)(const void *)from;                                                              \
+        if (to_step == 1 && from_step == 1) {                                                                          \
+            memcpy(t, f, (size_t)n * sizeof(type));                                                                    \
+        } else if (to_step == 1 && from_step == 0) {                                                                   \
+            for (int64_t i = 0; i < n; i++) t[i] = f[0];                                                               \
+        } else {                                                                                                       \
+            for (int64_t i = 0; i < n; i++) t[i * to_step] = f[i * from_step];                                         \
+        }                                                                                                              \
     }
 COPY_RUN(copy_run_1, uint8_t)
 COPY_RUN(copy_run_2, uint16_t)
@@ -204,9 +205,12 @@ static __attribute__((noinline)) void tiled_chunk(const sdx_loop *loop, int64_t 
         for (int k = 0; k < walk->n; k++) {
             char *linear = loop->data[k] + f * (int64_t)sdx_dtype_size(loop->stored[k]);
             if (step[k] == 0 || (f > begin && repeats(walk, k) && most % walk->dim[1] == 0)) continue;
-            if (loop->linear[k] && loop->stored[k] == loop->work[k]) at[k] = linear;
-            else if (loop->linear[k] && k) sdx_convert(loop->kernels, loop->stored[k], linear, loop->work[k], at[k], n);
-            else if (k) gather(loop, k, cursor, n, t.operand[k], t.raw);
+            if (loop->linear[k] && loop->stored[k] == loop->work[k])
+                at[k] = linear;
+            else if (loop->linear[k] && k)
+                sdx_convert(loop->kernels, loop->stored[k], linear, loop->work[k], at[k], n);
+            else if (k)
+                gather(loop, k, cursor, n, t.operand[k], t.raw);
         }
         loop->fn(loop->context, n, at, step);
         if (loop->stored[0] != loop->work[0])
@@ -237,8 +241,10 @@ static void loop_chunk(void *argument, int64_t begin, int64_t end, int worker) {
     const sdx_loop *loop = argument;
     bool direct = loop->walk.rank == 1 || loop->walk.dim[loop->walk.rank - 1] >= SHORT_RUN;
     for (int k = 0; k < loop->walk.n; k++) direct = direct && loop->stored[k] == loop->work[k];
-    if (direct) direct_chunk(loop, begin, end);
-    else tiled_chunk(loop, begin, end);
+    if (direct)
+        direct_chunk(loop, begin, end);
+    else
+        tiled_chunk(loop, begin, end);
 }
 
 sdx_status sdx_loop_run(sdx_compute *compute, sdx_loop *loop, int64_t grain, sdx_loop_fn fn, const void *context) {

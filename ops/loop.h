@@ -58,8 +58,8 @@ static inline int64_t sdx_cursor_run(const sdx_walk *walk, const sdx_cursor *at,
     return left < most ? left : most;
 }
 
-/* to[...] = from[...] over the shape, for elements of `size` bytes (1, 2, 4, 8 or 16). Strides in elements. The two must
- * not overlap, and no two places of `to` may coincide. */
+/* to[...] = from[...] over the shape, for elements of `size` bytes (1, 2, 4, 8 or 16). Strides in elements. The two
+ * must not overlap, and no two places of `to` may coincide. */
 sdx_status sdx_copy_strided(sdx_compute *compute, int rank, const int64_t *dims, size_t size, void *to,
                             const int64_t *to_strides, const void *from, const int64_t *from_strides);
 
@@ -74,8 +74,8 @@ void sdx_convert(const struct sdx_kernels *kernels, sdx_dtype from, const void *
 
 /* ---- Elementwise loops ------------------------------------------------------------------------------------------ */
 
-/* One piece: n elements. at[0] is the output (step[0] is 1), at[k] the inputs in the order of sdx_loop_add; step[k] is 1
- * or, for a scalar, 0. The output may be the very bytes of an input with step 1. Called from several threads. */
+/* One piece: n elements. at[0] is the output (step[0] is 1), at[k] the inputs in the order of sdx_loop_add; step[k] is
+ * 1 or, for a scalar, 0. The output may be the very bytes of an input with step 1. Called from several threads. */
 typedef void (*sdx_loop_fn)(const void *context, int64_t n, void *const *at, const int64_t *step);
 
 typedef struct sdx_loop {

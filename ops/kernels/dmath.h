@@ -3,9 +3,9 @@
  * hot, whose results they give to within half an ulp and a little. Series are Taylor's unless noted. */
 #ifndef SDX_KERNELS_DMATH_H
 #define SDX_KERNELS_DMATH_H
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
-#include <math.h>
 
 /* SDX_EACH: no element's result is read by a later one; y may still be x itself. (clang decides at run time.) */
 #if defined(__clang__)
@@ -13,7 +13,7 @@
 #define SDX_EACH
 #else
 #define SDX_UNROLL _Pragma("GCC unroll 16")
-#define SDX_EACH _Pragma("GCC ivdep")
+#define SDX_EACH   _Pragma("GCC ivdep")
 #endif
 
 static inline double d_polynomial(double x, const double *c, int n) {
@@ -22,7 +22,7 @@ static inline double d_polynomial(double x, const double *c, int n) {
     for (int k = n - 2; k >= 0; k--) sum = sum * x + c[k];
     return sum;
 }
-#define D_POLYNOMIAL(x, ...) \
+#define D_POLYNOMIAL(x, ...)                                                                                           \
     d_polynomial(x, (const double[]){__VA_ARGS__}, (int)(sizeof((const double[]){__VA_ARGS__}) / sizeof(double)))
 
 /* Nearest integer for |x| < 2^51. */
@@ -75,8 +75,8 @@ static inline double d_reduce(double x, double *k) {
 }
 static inline double d_sin_near(double r) {
     double z = r * r;
-    return r + r * z * D_POLYNOMIAL(z, -1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800,
-                                    1.0 / 6227020800);
+    return r +
+           r * z * D_POLYNOMIAL(z, -1.0 / 6, 1.0 / 120, -1.0 / 5040, 1.0 / 362880, -1.0 / 39916800, 1.0 / 6227020800);
 }
 static inline double d_cos_near(double r) {
     double z = r * r;
@@ -104,9 +104,10 @@ static inline double d_tan(double x) {
 /* artanh-like odd function: asin for |x| <= 1/2, fitted */
 static inline double d_asin_near(double x) {
     double z = x * x;
-    return x + x * z * D_POLYNOMIAL(z, 1.6666666666437e-1, 7.5000000436513e-2, 4.4642828448511e-2, 3.0382875666787e-2,
-                                    2.2354876340219e-2, 1.7549679337448e-2, 1.2547922941323e-2, 1.7944716447866e-2,
-                                    -7.3658576813768e-3, 3.1558432810287e-2);
+    return x + x * z *
+                   D_POLYNOMIAL(z, 1.6666666666437e-1, 7.5000000436513e-2, 4.4642828448511e-2, 3.0382875666787e-2,
+                                2.2354876340219e-2, 1.7549679337448e-2, 1.2547922941323e-2, 1.7944716447866e-2,
+                                -7.3658576813768e-3, 3.1558432810287e-2);
 }
 static inline double d_asin(double x) {
     double a = fabs(x), far = 1.5707963267948966 - 2 * d_asin_near(sqrt((1 - a) * 0.5));
@@ -121,8 +122,9 @@ static inline double d_acos(double x) {
 static inline double d_atan(double x) {
     double a = fabs(x), b = a > 1 ? 1 / a : a;
     double t = b > 0.41421356237309503 ? (b - 1) / (b + 1) : b, z = t * t;
-    double p = t + t * z * D_POLYNOMIAL(z, -1.0 / 3, 1.0 / 5, -1.0 / 7, 1.0 / 9, -1.0 / 11, 1.0 / 13, -1.0 / 15,
-                                        1.0 / 17, -1.0 / 19, 1.0 / 21, -1.0 / 23, 1.0 / 25);
+    double p = t + t * z *
+                       D_POLYNOMIAL(z, -1.0 / 3, 1.0 / 5, -1.0 / 7, 1.0 / 9, -1.0 / 11, 1.0 / 13, -1.0 / 15, 1.0 / 17,
+                                    -1.0 / 19, 1.0 / 21, -1.0 / 23, 1.0 / 25);
     p = b > 0.41421356237309503 ? 0.78539816339744831 + p : p;
     return copysign(a > 1 ? 1.5707963267948966 - p : p, x);
 }

@@ -7,12 +7,12 @@
 
 /* f32 and f64; those of the second line (some) integers or bool too. y has the dtype of x, but bool for the last two.
  * p[0], p[1] are alpha, gamma | alpha, beta | bias, lambd | detect_negative, detect_positive. */
-#define SDX_UNARY_MAP(X)                                                                                            \
-    X(Floor) X(Ceil) X(Round) X(Sqrt) X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan)      \
-    X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Sigmoid) X(LeakyRelu) X(Elu) X(Selu) X(Celu)               \
-    X(ThresholdedRelu) X(Softplus) X(Softsign) X(HardSigmoid) X(HardSwish) X(Swish) X(Mish) X(Gelu) X(GeluTanh)     \
-    X(Abs) X(Neg) X(Sign) X(Relu) X(Shrink) X(Erf) X(Not) X(BitwiseNot)                                             \
-    X(IsNaN) X(IsInf)
+#define SDX_UNARY_MAP(X)                                                                                               \
+    X(Floor)                                                                                                           \
+    X(Ceil) X(Round) X(Sqrt) X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan) X(Sinh) X(Cosh)  \
+        X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Sigmoid) X(LeakyRelu) X(Elu) X(Selu) X(Celu) X(ThresholdedRelu)           \
+            X(Softplus) X(Softsign) X(HardSigmoid) X(HardSwish) X(Swish) X(Mish) X(Gelu) X(GeluTanh) X(Abs) X(Neg)     \
+                X(Sign) X(Relu) X(Shrink) X(Erf) X(Not) X(BitwiseNot) X(IsNaN) X(IsInf)
 typedef enum sdx_unary_id {
 #define X(name) SDX_UNARY_##name,
     SDX_UNARY_MAP(X)
@@ -23,10 +23,10 @@ typedef void (*sdx_unary_fn)(const void *x, void *y, int64_t n, const float *p);
 
 /* Pow of integers: both i64. Shl, Shr by a negative amount or the width and more: as far as it goes (0, or -1 for a
  * negative number shifted right). Integer Div, Mod and Fmod: the caller has refused zeros in b. */
-#define SDX_BINARY_MAP(X)                                                                                            \
-    X(Add) X(Sub) X(Mul) X(Div) X(Mod) X(Fmod) X(Pow) X(Max) X(Min) X(PRelu) X(And) X(Or) X(Xor) X(BitwiseAnd)       \
-    X(BitwiseOr) X(BitwiseXor) X(Shl) X(Shr)                                                                         \
-    X(Equal) X(Greater) X(GreaterOrEqual) /* y is bool from here on */
+#define SDX_BINARY_MAP(X)                                                                                              \
+    X(Add)                                                                                                             \
+    X(Sub) X(Mul) X(Div) X(Mod) X(Fmod) X(Pow) X(Max) X(Min) X(PRelu) X(And) X(Or) X(Xor) X(BitwiseAnd) X(BitwiseOr)   \
+        X(BitwiseXor) X(Shl) X(Shr) X(Equal) X(Greater) X(GreaterOrEqual) /* y is bool from here on */
 typedef enum sdx_binary_id {
 #define X(name) SDX_BINARY_##name,
     SDX_BINARY_MAP(X)
@@ -40,8 +40,8 @@ typedef void (*sdx_binary_fn)(const void *a, int64_t a_step, const void *b, int6
 typedef void (*sdx_select_fn)(const uint8_t *c, int64_t c_step, const void *a, int64_t a_step, const void *b,
                               int64_t b_step, void *y, int64_t n);
 
-/* Reductions of f32, f64 (into double), i64 (into int64_t, wrapping) and u64 (into uint64_t). acc holds what was reduced
- * before, at first the identity. SumExp, of floats alone: e^(x - shift). */
+/* Reductions of f32, f64 (into double), i64 (into int64_t, wrapping) and u64 (into uint64_t). acc holds what was
+ * reduced before, at first the identity. SumExp, of floats alone: e^(x - shift). */
 typedef enum sdx_reducer_id {
     SDX_REDUCER_SUM,
     SDX_REDUCER_SUM_ABS,
@@ -58,8 +58,8 @@ typedef struct sdx_reducer {
     void (*columns)(const void *x, int64_t n, int64_t rows, int64_t stride, void *acc, const double *shift);
 } sdx_reducer;
 
-/* ArgMax, ArgMin of n columns, over rows numbered first, first + 1 ..., `stride` elements apart; best and at hold what the
- * rows before gave, and are set by row 0. Of f32, f64, i64, u64. */
+/* ArgMax, ArgMin of n columns, over rows numbered first, first + 1 ..., `stride` elements apart; best and at hold what
+ * the rows before gave, and are set by row 0. Of f32, f64, i64, u64. */
 typedef void (*sdx_arg_fn)(const void *x, int64_t n, int64_t rows, int64_t stride, int64_t first, bool last, void *best,
                            int64_t *at);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Functions of f32 vectors, inline, for kernels that fuse them (softmax, activations at the store of a tile). Polynomials
- * are least-squares fits of our own, reweighted towards equal ripple. NaN in gives NaN out everywhere. Largest errors
- * against f64 libm over the whole range are in tests/unit/test_elementwise.c. */
+ * Functions of f32 vectors, inline, for kernels that fuse them (softmax, activations at the store of a tile).
+ * Polynomials are least-squares fits of our own, reweighted towards equal ripple. NaN in gives NaN out everywhere.
+ * Largest errors against f64 libm over the whole range are in tests/unit/test_elementwise.c. */
 #ifndef SDX_KERNELS_VMATH_H
 #define SDX_KERNELS_VMATH_H
 #include "ops/kernels/simd.h"
@@ -13,7 +13,7 @@ static inline vf vf_polynomial(vf x, const float *c, int n) {
     for (int k = n - 2; k >= 0; k--) sum = vf_fma(sum, x, vf_set(c[k]));
     return sum;
 }
-#define SDX_POLYNOMIAL(x, ...) \
+#define SDX_POLYNOMIAL(x, ...)                                                                                         \
     vf_polynomial(x, (const float[]){__VA_ARGS__}, (int)(sizeof((const float[]){__VA_ARGS__}) / sizeof(float)))
 
 static inline vf vf_copysign(vf size, vf sign) {
@@ -78,14 +78,12 @@ static inline vf vf_sigmoid(vf x) {
 }
 
 /* ln(1 + e^x) */
-static inline vf vf_softplus(vf x) {
-    return vf_max(vf_set(0.0F), x) + vf_log1p_unit(vf_exp(vf_neg(vf_abs(x))));
-}
+static inline vf vf_softplus(vf x) { return vf_max(vf_set(0.0F), x) + vf_log1p_unit(vf_exp(vf_neg(vf_abs(x)))); }
 
 /* erf(x) / x for |x| <= 1, z = x^2 */
 static inline vf vf_erf_near(vf z) {
-    return SDX_POLYNOMIAL(z, 1.12837917F, -3.76126384e-1F, 1.1283782e-1F, -2.68654e-2F, 5.22094541e-3F,
-                          -8.48282857e-4F, 1.12569461e-4F, -9.64151141e-6F);
+    return SDX_POLYNOMIAL(z, 1.12837917F, -3.76126384e-1F, 1.1283782e-1F, -2.68654e-2F, 5.22094541e-3F, -8.48282857e-4F,
+                          1.12569461e-4F, -9.64151141e-6F);
 }
 /* 1 - erf(a) for a >= 1: e^(-a^2) t Q(t), t = 2 / (2 + a); the rounding of a^2 is put back. */
 static inline vf vf_erfc_far(vf a) {

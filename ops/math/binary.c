@@ -31,8 +31,9 @@ static sdx_status legacy_type(sdx_error *error, const sdx_binary_params *p, cons
         return SDX_OK;
     }
     if (!p->spread && a->rank != b->rank)
-        return sdx_fail(error, SDX_SHAPE, "inputs have ranks %d and %d; without attribute 'broadcast' they must be equal",
-                        a->rank, b->rank);
+        return sdx_fail(error, SDX_SHAPE,
+                        "inputs have ranks %d and %d; without attribute 'broadcast' they must be equal", a->rank,
+                        b->rank);
     int64_t axis = !p->spread ? 0 : p->has_axis ? p->axis : a->rank - b->rank;
     axis += axis < 0 && p->has_axis ? a->rank : 0;
     if (axis < 0 || axis > a->rank - b->rank)
@@ -43,8 +44,10 @@ static sdx_status legacy_type(sdx_error *error, const sdx_binary_params *p, cons
     for (int d = 0; d < b->rank; d++) {
         int64_t wanted = a->dim[(int)axis + d];
         if (wanted >= 0 && b->dim[d] >= 0 && wanted != b->dim[d])
-            return sdx_fail(error, SDX_SHAPE, "dimension %d of the second input is %" PRId64 "; it must be %" PRId64
-                            ", dimension %d of the first", d, b->dim[d], wanted, (int)axis + d);
+            return sdx_fail(error, SDX_SHAPE,
+                            "dimension %d of the second input is %" PRId64 "; it must be %" PRId64
+                            ", dimension %d of the first",
+                            d, b->dim[d], wanted, (int)axis + d);
     }
     return SDX_OK;
 }
@@ -119,9 +122,7 @@ static sdx_status refuse_zero(sdx_compute *compute, const sdx_tensor *b) {
                     sdx_op_input_name(compute->node, 1, name, sizeof name), place);
 }
 
-static bool divides(sdx_binary_id id) {
-    return id == SDX_BINARY_Div || id == SDX_BINARY_Mod || id == SDX_BINARY_Fmod;
-}
+static bool divides(sdx_binary_id id) { return id == SDX_BINARY_Div || id == SDX_BINARY_Mod || id == SDX_BINARY_Fmod; }
 
 /* ---- Compute ---- */
 
@@ -190,13 +191,13 @@ static sdx_status div_grad(sdx_grad *grad, const void *params) {
 }
 
 #define WIDE_INTEGERS "|i32|i64|u32|u64"
-#define ABC "A:T B:T -> C:T"
-#define ARITHMETIC(op, gradient)                                                                       \
-    SDX_BINARY_OP(op, op, false, sdx_binary_upgrade, gradient, SDX_OP_INPLACE,                         \
-                  SDX_V(1, ABC, SDX_T_FLOAT, SDX_BROADCAST_OLD " " SDX_CONSUMED)                       \
-                  SDX_V(6, ABC, SDX_T_FLOAT WIDE_INTEGERS, SDX_BROADCAST_OLD)                          \
-                  SDX_V(7, ABC, SDX_T_FLOAT WIDE_INTEGERS, "")                                         \
-                  SDX_V(13, ABC, SDX_T_FLOAT_BF WIDE_INTEGERS, "") SDX_V(14, ABC, SDX_T_NUMERIC_BF, ""))
+#define ABC           "A:T B:T -> C:T"
+#define ARITHMETIC(op, gradient)                                                                                       \
+    SDX_BINARY_OP(op, op, false, sdx_binary_upgrade, gradient, SDX_OP_INPLACE,                                         \
+                  SDX_V(1, ABC, SDX_T_FLOAT, SDX_BROADCAST_OLD " " SDX_CONSUMED),                                      \
+                  SDX_V(6, ABC, SDX_T_FLOAT WIDE_INTEGERS, SDX_BROADCAST_OLD),                                         \
+                  SDX_V(7, ABC, SDX_T_FLOAT WIDE_INTEGERS, ""), SDX_V(13, ABC, SDX_T_FLOAT_BF WIDE_INTEGERS, ""),      \
+                  SDX_V(14, ABC, SDX_T_NUMERIC_BF, ""))
 ARITHMETIC(Add, add_grad)
 ARITHMETIC(Sub, sub_grad)
 ARITHMETIC(Mul, mul_grad)

@@ -7,7 +7,7 @@
 
 typedef struct sdx_binary_params {
     sdx_binary_id id;
-    bool swap;                 /* f(b, a): Less is Greater the other way round */
+    bool swap; /* f(b, a): Less is Greater the other way round */
     bool legacy, spread, has_axis;
     int64_t axis;
 } sdx_binary_params;
@@ -20,21 +20,25 @@ sdx_status sdx_binary_upgrade(sdx_patch *patch, const sdx_node *node);
 
 #define SDX_BROADCAST_OLD "axis:int broadcast:int=0"
 
-#define SDX_BINARY_OP(op, kernel, swapped, upgrade_, gradient, flags_, ...)     \
-    static sdx_status op##_bind(sdx_bind *bind, void *params) {                \
-        return sdx_binary_bind(bind, params, SDX_BINARY_##kernel, swapped);    \
-    }                                                                          \
-    const sdx_op sdx_op_##op = {                                               \
-        .domain = "",                                                          \
-        .name = #op,                                                           \
-        .versions = (const sdx_op_version[]){__VA_ARGS__{0, NULL, NULL, NULL}}, \
-        .params_size = sizeof(sdx_binary_params),                              \
-        .upgrade = upgrade_,                                                   \
-        .bind = op##_bind,                                                     \
-        .infer = sdx_binary_infer,                                             \
-        .compute = sdx_binary_compute,                                         \
-        .grad = gradient,                                                      \
-        .flags = flags_,                                                       \
+#define SDX_BINARY_OP(op, kernel, swapped, upgrade_, gradient, flags_, ...)                                            \
+    static sdx_status op##_bind(sdx_bind *bind, void *params) {                                                        \
+        return sdx_binary_bind(bind, params, SDX_BINARY_##kernel, swapped);                                            \
+    }                                                                                                                  \
+    const sdx_op sdx_op_##op = {                                                                                       \
+        .domain = "",                                                                                                  \
+        .name = #op,                                                                                                   \
+        .versions =                                                                                                    \
+            (const sdx_op_version[]){                                                                                  \
+                __VA_ARGS__,                                                                                           \
+                {0, NULL, NULL, NULL},                                                                                 \
+            },                                                                                                         \
+        .params_size = sizeof(sdx_binary_params),                                                                      \
+        .upgrade = upgrade_,                                                                                           \
+        .bind = op##_bind,                                                                                             \
+        .infer = sdx_binary_infer,                                                                                     \
+        .compute = sdx_binary_compute,                                                                                 \
+        .grad = gradient,                                                                                              \
+        .flags = flags_,                                                                                               \
     };
 
 #endif

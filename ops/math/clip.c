@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Clip: min(max(input, min), max), so max where min > max; NaN stays NaN. Until opset 10 the bounds were attributes, and
- * are f32 whatever the type. */
+ * Clip: min(max(input, min), max), so max where min > max; NaN stays NaN. Until opset 10 the bounds were attributes,
+ * and are f32 whatever the type. */
 #include "ops/math/elementwise.h"
 #include "ops/move.h"
 
@@ -101,10 +101,15 @@ static sdx_status clip_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Clip = {
     .domain = "",
     .name = "Clip",
-    .versions = (const sdx_op_version[]){SDX_V(1, SDX_IO, SDX_T_FLOAT, SDX_CONSUMED " max:float min:float")
-                                         SDX_V(6, SDX_IO, SDX_T_FLOAT, "max:float=3.4028235e+38 min:float=-3.4028235e+38")
-                                         SDX_V(11, BOUNDED, SDX_T_FLOAT, "") SDX_V(12, BOUNDED, SDX_T_NUMERIC, "")
-                                         SDX_V(13, BOUNDED, SDX_T_NUMERIC_BF, ""){0, NULL, NULL, NULL}},
+    .versions =
+        (const sdx_op_version[]){
+            SDX_V(1, SDX_IO, SDX_T_FLOAT, SDX_CONSUMED " max:float min:float"),
+            SDX_V(6, SDX_IO, SDX_T_FLOAT, "max:float=3.4028235e+38 min:float=-3.4028235e+38"),
+            SDX_V(11, BOUNDED, SDX_T_FLOAT, ""),
+            SDX_V(12, BOUNDED, SDX_T_NUMERIC, ""),
+            SDX_V(13, BOUNDED, SDX_T_NUMERIC_BF, ""),
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(clip_params),
     .upgrade = clip_upgrade,
     .bind = clip_bind,

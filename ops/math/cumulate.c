@@ -35,23 +35,24 @@ typedef struct cumulate_task {
     sdx_dtype work; /* F64 or I64 (for u64 too: the arithmetic is the same) */
 } cumulate_task;
 
-/* columns: sum[i] takes x[i] in; y[i] is the sum after, or before. line: the elements of one line, in either direction. */
-#define CUMULATE(name, T)                                                                              \
-    static inline T name##_step(const cumulate_params *p, T x, T *sum) {                               \
-        T before = *sum;                                                                               \
-        *sum = p->product ? before * x : before + x;                                                   \
-        return p->exclusive ? before : *sum;                                                           \
-    }                                                                                                  \
-    static void name##_columns(const cumulate_params *p, const T *x, T *sum, T *y, int64_t n) {        \
-        for (int64_t i = 0; i < n; i++) y[i] = name##_step(p, x[i], &sum[i]);                          \
-    }                                                                                                  \
-    static void name##_line(const cumulate_params *p, const T *x, T *sum, T *y, int64_t n) {           \
-        T running = *sum;                                                                              \
-        for (int64_t i = 0; i < n; i++) {                                                              \
-            int64_t k = p->reverse ? n - 1 - i : i;                                                    \
-            y[k] = name##_step(p, x[k], &running);                                                     \
-        }                                                                                              \
-        *sum = running;                                                                                \
+/* columns: sum[i] takes x[i] in; y[i] is the sum after, or before. line: the elements of one line, in either direction.
+ */
+#define CUMULATE(name, T)                                                                                              \
+    static inline T name##_step(const cumulate_params *p, T x, T *sum) {                                               \
+        T before = *sum;                                                                                               \
+        *sum = p->product ? before * x : before + x;                                                                   \
+        return p->exclusive ? before : *sum;                                                                           \
+    }                                                                                                                  \
+    static void name##_columns(const cumulate_params *p, const T *x, T *sum, T *y, int64_t n) {                        \
+        for (int64_t i = 0; i < n; i++) y[i] = name##_step(p, x[i], &sum[i]);                                          \
+    }                                                                                                                  \
+    static void name##_line(const cumulate_params *p, const T *x, T *sum, T *y, int64_t n) {                           \
+        T running = *sum;                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            int64_t k = p->reverse ? n - 1 - i : i;                                                                    \
+            y[k] = name##_step(p, x[k], &running);                                                                     \
+        }                                                                                                              \
+        *sum = running;                                                                                                \
     }
 CUMULATE(f64, double)
 CUMULATE(i64, uint64_t)
@@ -63,8 +64,10 @@ typedef union cells {
 
 static void start(const cumulate_task *task, cells *sum, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        if (task->work == SDX_F64) sum->f[i] = task->params->product;
-        else sum->i[i] = task->params->product;
+        if (task->work == SDX_F64)
+            sum->f[i] = task->params->product;
+        else
+            sum->i[i] = task->params->product;
     }
 }
 
@@ -87,8 +90,10 @@ static void cumulate_line(const cumulate_task *task, int64_t base) {
         n = length - done < PIECE ? length - done : PIECE;
         int64_t first = base + (task->params->reverse ? length - done - n : done);
         read_cells(task, first, n, &x);
-        if (task->work == SDX_F64) f64_line(task->params, x.f, sum.f, y.f, n);
-        else i64_line(task->params, x.i, sum.i, y.i, n);
+        if (task->work == SDX_F64)
+            f64_line(task->params, x.f, sum.f, y.f, n);
+        else
+            i64_line(task->params, x.i, sum.i, y.i, n);
         write_cells(task, first, n, &y);
     }
 }
@@ -100,8 +105,10 @@ static void cumulate_columns(const cumulate_task *task, int64_t base, int64_t n)
     for (int64_t j = 0; j < task->view.n; j++) {
         int64_t k = task->params->reverse ? task->view.n - 1 - j : j;
         read_cells(task, base + k * task->view.inner, n, &x);
-        if (task->work == SDX_F64) f64_columns(task->params, x.f, sum.f, y.f, n);
-        else i64_columns(task->params, x.i, sum.i, y.i, n);
+        if (task->work == SDX_F64)
+            f64_columns(task->params, x.f, sum.f, y.f, n);
+        else
+            i64_columns(task->params, x.i, sum.i, y.i, n);
         write_cells(task, base + k * task->view.inner, n, &y);
     }
 }
@@ -114,8 +121,10 @@ static void cumulate_chunk(void *argument, int64_t begin, int64_t end, int worke
         n = inner - first % inner;
         n = n > PIECE ? PIECE : n;
         n = n > end - first ? end - first : n;
-        if (inner == 1) cumulate_line(task, first * task->view.n);
-        else cumulate_columns(task, first / inner * task->view.n * inner + first % inner, n);
+        if (inner == 1)
+            cumulate_line(task, first * task->view.n);
+        else
+            cumulate_columns(task, first / inner * task->view.n * inner + first % inner, n);
     }
 }
 
@@ -135,9 +144,9 @@ static sdx_status cumulate_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, task.view.outer * task.view.inner, sdx_grain(2 * task.view.n), cumulate_chunk, &task);
 }
 
-#define WIDE "|i32|i64|u32|u64"
-#define XY "x:T axis:T2 -> y:T"
-#define AXES " T2=i32|i64"
+#define WIDE  "|i32|i64|u32|u64"
+#define XY    "x:T axis:T2 -> y:T"
+#define AXES  " T2=i32|i64"
 #define FLAGS "exclusive:int=0 reverse:int=0"
 
 static sdx_status cum_sum_bind(sdx_bind *bind, void *params) { return cumulate_bind(bind, params, false); }

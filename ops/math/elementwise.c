@@ -14,8 +14,8 @@ sdx_status sdx_broadcast_dims(sdx_compute *compute, int first, int last, int *ra
             char name[64];
             if (*to != 1 && in->dim[d] != 1 && *to != in->dim[d])
                 return sdx_fail(compute->error, SDX_SHAPE,
-                                "dimension %d of input '%s' is %" PRId64 "; it must be 1 or %" PRId64 " to broadcast", d,
-                                sdx_op_input_name(compute->node, k, name, sizeof name), in->dim[d], *to);
+                                "dimension %d of input '%s' is %" PRId64 "; it must be 1 or %" PRId64 " to broadcast",
+                                d, sdx_op_input_name(compute->node, k, name, sizeof name), in->dim[d], *to);
             if (*to == 1) *to = in->dim[d];
         }
     }
@@ -39,7 +39,7 @@ static int64_t unary_grain(sdx_unary_id id, sdx_dtype work) {
     static const bool costly[SDX_UNARY_COUNT] = {
 #define X(name) [SDX_UNARY_##name] = true,
         X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh)
-        X(Sigmoid) X(Elu) X(Selu) X(Celu) X(Softplus) X(Swish) X(Mish) X(Gelu) X(GeluTanh) X(Erf)
+            X(Sigmoid) X(Elu) X(Selu) X(Celu) X(Softplus) X(Swish) X(Mish) X(Gelu) X(GeluTanh) X(Erf)
 #undef X
     };
     return !costly[id] ? SDX_GRAIN_CHEAP : work == SDX_F32 ? SDX_GRAIN_MATH : SDX_GRAIN_HEAVY;

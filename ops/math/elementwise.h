@@ -8,8 +8,9 @@
 /* Version rows of operators of one input: V(since, signature, types, attributes). */
 #define SDX_XY "X:T -> Y:T"
 #define SDX_IO "input:T -> output:T"
-#define SDX_V(since, io, types, attributes) {since, io, "T=" types, attributes},
-#define SDX_CONSUMED "consumed_inputs:ints" /* of version 1: a hint of old executors, ignored */
+#define SDX_V(since, io, types, attributes)                                                                            \
+    { since, io, "T=" types, attributes }
+#define SDX_CONSUMED       "consumed_inputs:ints" /* of version 1: a hint of old executors, ignored */
 #define SDX_T_SIGNED_FLOAT SDX_T_FLOAT "|i8|i16|i32|i64"
 
 /* The numpy shape of inputs first..last (absent ones skipped), from their run-time dims. */

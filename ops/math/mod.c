@@ -13,9 +13,13 @@ static sdx_status mod_bind(sdx_bind *bind, void *params) {
 const sdx_op sdx_op_Mod = {
     .domain = "",
     .name = "Mod",
-    .versions = (const sdx_op_version[]){SDX_V(10, ABC, SDX_T_NUMERIC, "fmod:int=0")
-                                         SDX_V(13, ABC, SDX_T_NUMERIC_BF, "fmod:int=0")
-                                         SDX_V(28, ABC, SDX_T_NUMERIC_BF, "fmod:int=0"){0, NULL, NULL, NULL}},
+    .versions =
+        (const sdx_op_version[]){
+            SDX_V(10, ABC, SDX_T_NUMERIC, "fmod:int=0"),
+            SDX_V(13, ABC, SDX_T_NUMERIC_BF, "fmod:int=0"),
+            SDX_V(28, ABC, SDX_T_NUMERIC_BF, "fmod:int=0"),
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sdx_binary_params),
     .bind = mod_bind,
     .infer = sdx_binary_infer,

@@ -3,7 +3,9 @@
  * an integer Z truncated from it. */
 #include "ops/math/binary.h"
 
-static sdx_status pow_bind(sdx_bind *bind, void *params) { return sdx_binary_bind(bind, params, SDX_BINARY_Pow, false); }
+static sdx_status pow_bind(sdx_bind *bind, void *params) {
+    return sdx_binary_bind(bind, params, SDX_BINARY_Pow, false);
+}
 
 /* f32 only where nothing wider takes part. */
 static sdx_dtype pow_work(sdx_dtype x, sdx_dtype y) {
@@ -25,16 +27,20 @@ static sdx_status pow_compute(sdx_compute *compute, const void *params) {
     return sdx_binary_run(compute, SDX_BINARY_Pow, x, y, z, (sdx_binary_work){work, work});
 }
 
-#define XYZ "X:T Y:T -> Z:T"
+#define XYZ  "X:T Y:T -> Z:T"
 #define XYZ1 "X:T Y:T1 -> Z:T"
 const sdx_op sdx_op_Pow = {
     .domain = "",
     .name = "Pow",
-    .versions = (const sdx_op_version[]){SDX_V(1, XYZ, SDX_T_FLOAT, SDX_BROADCAST_OLD) SDX_V(7, XYZ, SDX_T_FLOAT, "")
-                                         SDX_V(12, XYZ1, SDX_T_FLOAT "|i32|i64 T1=" SDX_T_NUMERIC, "")
-                                         SDX_V(13, XYZ1, SDX_T_FLOAT_BF "|i32|i64 T1=" SDX_T_NUMERIC, "")
-                                         SDX_V(15, XYZ1, SDX_T_FLOAT_BF "|i32|i64 T1=" SDX_T_NUMERIC_BF, "")
-                                         {0, NULL, NULL, NULL}},
+    .versions =
+        (const sdx_op_version[]){
+            SDX_V(1, XYZ, SDX_T_FLOAT, SDX_BROADCAST_OLD),
+            SDX_V(7, XYZ, SDX_T_FLOAT, ""),
+            SDX_V(12, XYZ1, SDX_T_FLOAT "|i32|i64 T1=" SDX_T_NUMERIC, ""),
+            SDX_V(13, XYZ1, SDX_T_FLOAT_BF "|i32|i64 T1=" SDX_T_NUMERIC, ""),
+            SDX_V(15, XYZ1, SDX_T_FLOAT_BF "|i32|i64 T1=" SDX_T_NUMERIC_BF, ""),
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sdx_binary_params),
     .upgrade = sdx_binary_upgrade,
     .bind = pow_bind,

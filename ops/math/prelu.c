@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * PRelu: Y = X where X >= 0, else slope X; slope is broadcast to X, not the other way. Until opset 6 it was one value, or
- * one for each channel (axis 1). */
+ * PRelu: Y = X where X >= 0, else slope X; slope is broadcast to X, not the other way. Until opset 6 it was one value,
+ * or one for each channel (axis 1). */
 #include "ops/math/elementwise.h"
 #include <inttypes.h>
 
@@ -28,8 +28,10 @@ static sdx_status place_slope(sdx_error *error, const prelu_params *p, const sdx
     for (int d = 0; d < *rank; d++) {
         int64_t wanted = x->dim[x->rank - *rank + d];
         if (dims[d] > 1 && wanted >= 0 && dims[d] != wanted)
-            return sdx_fail(error, SDX_SHAPE, "input 'slope' has %" PRId64 " values where input 'X' has dimension %" PRId64
-                            "; it must have 1 or as many", dims[d], wanted);
+            return sdx_fail(error, SDX_SHAPE,
+                            "input 'slope' has %" PRId64 " values where input 'X' has dimension %" PRId64
+                            "; it must have 1 or as many",
+                            dims[d], wanted);
     }
     return SDX_OK;
 }
@@ -52,14 +54,20 @@ static sdx_status prelu_compute(sdx_compute *compute, const void *params) {
     return sdx_binary_run(compute, SDX_BINARY_PRelu, x, &slope, y, sdx_binary_work_of(x, y));
 }
 
-#define SLOPE "X:T slope:T -> Y:T"
+#define SLOPE         "X:T slope:T -> Y:T"
 #define WIDE_INTEGERS "|i32|i64|u32|u64"
 const sdx_op sdx_op_PRelu = {
     .domain = "",
     .name = "PRelu",
-    .versions = (const sdx_op_version[]){SDX_V(1, SLOPE, SDX_T_FLOAT, SDX_CONSUMED) SDX_V(6, SLOPE, SDX_T_FLOAT, "")
-                                         SDX_V(7, SLOPE, SDX_T_FLOAT, "") SDX_V(9, SLOPE, SDX_T_FLOAT WIDE_INTEGERS, "")
-                                         SDX_V(16, SLOPE, SDX_T_FLOAT_BF WIDE_INTEGERS, ""){0, NULL, NULL, NULL}},
+    .versions =
+        (const sdx_op_version[]){
+            SDX_V(1, SLOPE, SDX_T_FLOAT, SDX_CONSUMED),
+            SDX_V(6, SLOPE, SDX_T_FLOAT, ""),
+            SDX_V(7, SLOPE, SDX_T_FLOAT, ""),
+            SDX_V(9, SLOPE, SDX_T_FLOAT WIDE_INTEGERS, ""),
+            SDX_V(16, SLOPE, SDX_T_FLOAT_BF WIDE_INTEGERS, ""),
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(prelu_params),
     .bind = prelu_bind,
     .infer = prelu_infer,

@@ -74,25 +74,28 @@ static sdx_status tanh_grad(sdx_grad *grad, const void *params) {
 /* ---- The table ---- */
 
 #define NONE
-#define ONE(a) p->p[0] = sdx_bind_float(bind, a);
+#define ONE(a)    p->p[0] = sdx_bind_float(bind, a);
 #define TWO(a, b) ONE(a) p->p[1] = sdx_bind_float(bind, b);
-#define UNARY(op, parameters, gradient, ...)                         \
-    static sdx_status op##_bind(sdx_bind *bind, void *params) {      \
-        unary_params *p = params;                                    \
-        p->id = SDX_UNARY_##op;                                      \
-        parameters                                                   \
-        return bind->status;                                         \
-    }                                                                \
-    const sdx_op sdx_op_##op = {                                     \
-        .domain = "",                                                \
-        .name = #op,                                                 \
-        .versions = (const sdx_op_version[]){__VA_ARGS__{0, NULL, NULL, NULL}}, \
-        .params_size = sizeof(unary_params),                         \
-        .bind = op##_bind,                                           \
-        .infer = unary_infer,                                        \
-        .compute = unary_compute,                                    \
-        .grad = gradient,                                            \
-        .flags = SDX_OP_INPLACE,                                     \
+#define UNARY(op, parameters, gradient, ...)                                                                           \
+    static sdx_status op##_bind(sdx_bind *bind, void *params) {                                                        \
+        unary_params *p = params;                                                                                      \
+        p->id = SDX_UNARY_##op;                                                                                        \
+        parameters return bind->status;                                                                                \
+    }                                                                                                                  \
+    const sdx_op sdx_op_##op = {                                                                                       \
+        .domain = "",                                                                                                  \
+        .name = #op,                                                                                                   \
+        .versions =                                                                                                    \
+            (const sdx_op_version[]){                                                                                  \
+                __VA_ARGS__,                                                                                           \
+                {0, NULL, NULL, NULL},                                                                                 \
+            },                                                                                                         \
+        .params_size = sizeof(unary_params),                                                                           \
+        .bind = op##_bind,                                                                                             \
+        .infer = unary_infer,                                                                                          \
+        .compute = unary_compute,                                                                                      \
+        .grad = gradient,                                                                                              \
+        .flags = SDX_OP_INPLACE,                                                                                       \
     };
 #include "ops/math/unary.def"
 
@@ -108,8 +111,11 @@ static sdx_status gelu_bind(sdx_bind *bind, void *params) {
 const sdx_op sdx_op_Gelu = {
     .domain = "",
     .name = "Gelu",
-    .versions = (const sdx_op_version[]){{20, SDX_XY, "T=" SDX_T_FLOAT_BF, "approximate:string=none"},
-                                         {0, NULL, NULL, NULL}},
+    .versions =
+        (const sdx_op_version[]){
+            {20, SDX_XY, "T=" SDX_T_FLOAT_BF, "approximate:string=none"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(unary_params),
     .bind = gelu_bind,
     .infer = unary_infer,
@@ -120,7 +126,7 @@ const sdx_op sdx_op_Gelu = {
 /* ---- IsNaN, IsInf ---- */
 
 #define TO_BOOL "X:T1 -> Y:T2"
-#define F8 "|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
+#define F8      "|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
 
 static sdx_status is_nan_bind(sdx_bind *bind, void *params) {
     unary_params *p = params;
@@ -131,10 +137,13 @@ static sdx_status is_nan_bind(sdx_bind *bind, void *params) {
 const sdx_op sdx_op_IsNaN = {
     .domain = "",
     .name = "IsNaN",
-    .versions = (const sdx_op_version[]){{9, TO_BOOL, "T1=" SDX_T_FLOAT " T2=bool", ""},
-                                         {13, TO_BOOL, "T1=" SDX_T_FLOAT_BF " T2=bool", ""},
-                                         {20, TO_BOOL, "T1=" SDX_T_FLOAT_BF F8 " T2=bool", ""},
-                                         {0, NULL, NULL, NULL}},
+    .versions =
+        (const sdx_op_version[]){
+            {9, TO_BOOL, "T1=" SDX_T_FLOAT " T2=bool", ""},
+            {13, TO_BOOL, "T1=" SDX_T_FLOAT_BF " T2=bool", ""},
+            {20, TO_BOOL, "T1=" SDX_T_FLOAT_BF F8 " T2=bool", ""},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(unary_params),
     .bind = is_nan_bind,
     .infer = unary_infer,
@@ -154,9 +163,12 @@ static sdx_status is_inf_bind(sdx_bind *bind, void *params) {
 const sdx_op sdx_op_IsInf = {
     .domain = "",
     .name = "IsInf",
-    .versions = (const sdx_op_version[]){{10, TO_BOOL, "T1=f32|f64 T2=bool", DETECT},
-                                         {20, TO_BOOL, "T1=" SDX_T_FLOAT_BF F8 " T2=bool", DETECT},
-                                         {0, NULL, NULL, NULL}},
+    .versions =
+        (const sdx_op_version[]){
+            {10, TO_BOOL, "T1=f32|f64 T2=bool", DETECT},
+            {20, TO_BOOL, "T1=" SDX_T_FLOAT_BF F8 " T2=bool", DETECT},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(unary_params),
     .bind = is_inf_bind,
     .infer = unary_infer,

@@ -64,28 +64,32 @@ static sdx_status sum_grad(sdx_grad *grad, const void *params) {
     return grad->patch->status;
 }
 
-#define VARIADIC(op, output, kernel, is_mean, gradient, ...)                      \
-    static sdx_status op##_bind(sdx_bind *bind, void *params) {                  \
-        *(variadic_params *)params = (variadic_params){SDX_BINARY_##kernel, is_mean}; \
-        return bind->status;                                                     \
-    }                                                                            \
-    const sdx_op sdx_op_##op = {                                                 \
-        .domain = "",                                                            \
-        .name = #op,                                                             \
-        .versions = (const sdx_op_version[]){SDX_V(1, "data_0:T* -> " output ":T", SDX_T_FLOAT, SDX_CONSUMED) \
-                                             SDX_V(6, "data_0:T* -> " output ":T", SDX_T_FLOAT, "") \
-                                             SDX_V(8, "data_0:T* -> " output ":T", SDX_T_FLOAT, "") \
-                                             __VA_ARGS__{0, NULL, NULL, NULL}},   \
-        .params_size = sizeof(variadic_params),                                  \
-        .bind = op##_bind,                                                       \
-        .infer = variadic_infer,                                                 \
-        .compute = variadic_compute,                                             \
-        .grad = gradient,                                                        \
-        .flags = SDX_OP_INPLACE,                                                 \
+#define VARIADIC(op, output, kernel, is_mean, gradient, ...)                                                           \
+    static sdx_status op##_bind(sdx_bind *bind, void *params) {                                                        \
+        *(variadic_params *)params = (variadic_params){SDX_BINARY_##kernel, is_mean};                                  \
+        return bind->status;                                                                                           \
+    }                                                                                                                  \
+    const sdx_op sdx_op_##op = {                                                                                       \
+        .domain = "",                                                                                                  \
+        .name = #op,                                                                                                   \
+        .versions =                                                                                                    \
+            (const sdx_op_version[]){                                                                                  \
+                SDX_V(1, "data_0:T* -> " output ":T", SDX_T_FLOAT, SDX_CONSUMED),                                      \
+                SDX_V(6, "data_0:T* -> " output ":T", SDX_T_FLOAT, ""),                                                \
+                SDX_V(8, "data_0:T* -> " output ":T", SDX_T_FLOAT, ""),                                                \
+                __VA_ARGS__,                                                                                           \
+                {0, NULL, NULL, NULL},                                                                                 \
+            },                                                                                                         \
+        .params_size = sizeof(variadic_params),                                                                        \
+        .bind = op##_bind,                                                                                             \
+        .infer = variadic_infer,                                                                                       \
+        .compute = variadic_compute,                                                                                   \
+        .grad = gradient,                                                                                              \
+        .flags = SDX_OP_INPLACE,                                                                                       \
     };
-VARIADIC(Max, "max", Max, false, NULL,
-         SDX_V(12, "data_0:T* -> max:T", SDX_T_NUMERIC, "") SDX_V(13, "data_0:T* -> max:T", SDX_T_NUMERIC_BF, ""))
-VARIADIC(Min, "min", Min, false, NULL,
-         SDX_V(12, "data_0:T* -> min:T", SDX_T_NUMERIC, "") SDX_V(13, "data_0:T* -> min:T", SDX_T_NUMERIC_BF, ""))
+VARIADIC(Max, "max", Max, false, NULL, SDX_V(12, "data_0:T* -> max:T", SDX_T_NUMERIC, ""),
+         SDX_V(13, "data_0:T* -> max:T", SDX_T_NUMERIC_BF, ""))
+VARIADIC(Min, "min", Min, false, NULL, SDX_V(12, "data_0:T* -> min:T", SDX_T_NUMERIC, ""),
+         SDX_V(13, "data_0:T* -> min:T", SDX_T_NUMERIC_BF, ""))
 VARIADIC(Sum, "sum", Add, false, sum_grad, SDX_V(13, "data_0:T* -> sum:T", SDX_T_FLOAT_BF, ""))
 VARIADIC(Mean, "mean", Add, true, NULL, SDX_V(13, "data_0:T* -> mean:T", SDX_T_FLOAT_BF, ""))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ArgMax, ArgMin: where along the axis the extreme lies; the first of equals, or with select_last_index the last. NaN is
- * more extreme than any number, as in numpy. */
+ * ArgMax, ArgMin: where along the axis the extreme lies; the first of equals, or with select_last_index the last. NaN
+ * is more extreme than any number, as in numpy. */
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include <string.h>
@@ -34,7 +34,8 @@ static sdx_status arg_infer(sdx_infer *infer, const void *params) {
     if (rank > 0) SDX_TRY(sdx_infer_axis(infer, "axis", p->axis, rank, &axis));
     infer->out[0].rank = shape_of(p, rank, infer->in[0]->dim, axis, infer->out[0].dim);
     if (rank > 0 && infer->in[0]->dim[axis] == 0)
-        return sdx_fail(infer->error, SDX_SHAPE, "dimension %d of input 'data' is 0; there is no extreme of nothing", axis);
+        return sdx_fail(infer->error, SDX_SHAPE, "dimension %d of input 'data' is 0; there is no extreme of nothing",
+                        axis);
     return SDX_OK;
 }
 
@@ -62,7 +63,8 @@ static const void *elements(const arg_task *task, int64_t at, int64_t n, arg_buf
 
 /* A line is taken as LANES columns, and what is left as columns of one more row; then their extremes are compared. */
 static int64_t arg_line(const arg_task *task, int64_t base, arg_buffers *b) {
-    int64_t at[LANES], best = 0, length = task->view.n, rows = length / LANES, size = (int64_t)sdx_dtype_size(task->work);
+    int64_t at[LANES], best = 0, length = task->view.n, rows = length / LANES,
+                       size = (int64_t)sdx_dtype_size(task->work);
     for (int64_t r = 0, n; r < rows; r += n) {
         n = rows - r < PIECE / LANES ? rows - r : PIECE / LANES;
         const void *x = elements(task, base + r * LANES, n * LANES, b);
@@ -87,7 +89,8 @@ static int64_t arg_line(const arg_task *task, int64_t base, arg_buffers *b) {
 static void arg_columns(const arg_task *task, int64_t base, int64_t n, int64_t *y, arg_buffers *b) {
     int64_t step = task->x->dtype == task->work ? task->view.n : 1;
     for (int64_t k = 0; k < task->view.n; k += step)
-        task->kernel(elements(task, base + k * task->view.inner, n, b), n, step, task->view.inner, k, task->last, b->best, y);
+        task->kernel(elements(task, base + k * task->view.inner, n, b), n, step, task->view.inner, k, task->last,
+                     b->best, y);
 }
 
 static void arg_chunk(void *argument, int64_t begin, int64_t end, int worker) {
@@ -122,29 +125,30 @@ static sdx_status arg_compute(sdx_compute *compute, const void *params) {
     arg_task task = {.x = x, .y = y->data, .kernels = compute->kernels, .last = p->last};
     task.view = sdx_view_axis(x->rank, x->dim, x->rank ? axis : 0);
     if (task.view.n == 0 && y->count)
-        return sdx_fail(compute->error, SDX_SHAPE, "dimension %d of input 'data' is 0; there is no extreme of nothing", axis);
+        return sdx_fail(compute->error, SDX_SHAPE, "dimension %d of input 'data' is 0; there is no extreme of nothing",
+                        axis);
     task.work = is_float ? sdx_work_dtype(x->dtype) : x->dtype == SDX_U64 ? SDX_U64 : SDX_I64;
     task.kernel = compute->kernels->arg(p->least, task.work);
     return sdx_for(compute, y->count, sdx_grain(task.view.n), arg_chunk, &task);
 }
 
-#define DATA "data:T -> reduced:i64"
+#define DATA  "data:T -> reduced:i64"
 #define BASIC "axis:int=0 keepdims:int=1"
-#define ARG(op, is_least)                                                                                         \
-    static sdx_status op##_bind(sdx_bind *bind, void *params) { return arg_bind(bind, params, is_least); }        \
-    const sdx_op sdx_op_##op = {                                                                                  \
-        .domain = "",                                                                                             \
-        .name = #op,                                                                                              \
-        .versions = (const sdx_op_version[]){{1, DATA, "T=" SDX_T_NUMERIC, BASIC},                                \
-                                             {11, DATA, "T=" SDX_T_NUMERIC, BASIC},                               \
-                                             {12, DATA, "T=" SDX_T_NUMERIC, BASIC " select_last_index:int=0"},    \
-                                             {13, DATA, "T=" SDX_T_NUMERIC_BF, BASIC " select_last_index:int=0"}, \
-                                             {0, NULL, NULL, NULL}},                                              \
-        .params_size = sizeof(arg_params),                                                                        \
-        .bind = op##_bind,                                                                                        \
-        .infer = arg_infer,                                                                                       \
-        .compute = arg_compute,                                                                                   \
-        .grad = sdx_no_gradient,                                                                                  \
+#define ARG(op, is_least)                                                                                              \
+    static sdx_status op##_bind(sdx_bind *bind, void *params) { return arg_bind(bind, params, is_least); }             \
+    const sdx_op sdx_op_##op = {                                                                                       \
+        .domain = "",                                                                                                  \
+        .name = #op,                                                                                                   \
+        .versions = (const sdx_op_version[]){{1, DATA, "T=" SDX_T_NUMERIC, BASIC},                                     \
+                                             {11, DATA, "T=" SDX_T_NUMERIC, BASIC},                                    \
+                                             {12, DATA, "T=" SDX_T_NUMERIC, BASIC " select_last_index:int=0"},         \
+                                             {13, DATA, "T=" SDX_T_NUMERIC_BF, BASIC " select_last_index:int=0"},      \
+                                             {0, NULL, NULL, NULL}},                                                   \
+        .params_size = sizeof(arg_params),                                                                             \
+        .bind = op##_bind,                                                                                             \
+        .infer = arg_infer,                                                                                            \
+        .compute = arg_compute,                                                                                        \
+        .grad = sdx_no_gradient,                                                                                       \
     };
 ARG(ArgMax, false)
 ARG(ArgMin, true)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ReduceSum and its nine siblings. The axes came as an attribute until opset 12 (Sum) or 17; none or an empty list means
- * all of them, or with noop_with_empty_axes none. The last step (mean, root, logarithm) is taken in any case. */
+ * ReduceSum and its nine siblings. The axes came as an attribute until opset 12 (Sum) or 17; none or an empty list
+ * means all of them, or with noop_with_empty_axes none. The last step (mean, root, logarithm) is taken in any case. */
 #include "ops/reduction/reduce.h"
 #include "ops/move.h"
 
@@ -18,8 +18,10 @@ static sdx_status reduce_upgrade(sdx_patch *patch, const sdx_node *node) {
 static sdx_status reduce_bind(sdx_bind *bind, reduce_params *p, sdx_reduce_kind kind) {
     p->kind = kind;
     p->keepdims = sdx_bind_int(bind, "keepdims") != 0;
-    if (bind->since >= (kind == SDX_REDUCE_SUM ? 13 : 18)) p->noop = sdx_bind_int(bind, "noop_with_empty_axes") != 0;
-    else p->axes = sdx_bind_ints(bind, "axes");
+    if (bind->since >= (kind == SDX_REDUCE_SUM ? 13 : 18))
+        p->noop = sdx_bind_int(bind, "noop_with_empty_axes") != 0;
+    else
+        p->axes = sdx_bind_ints(bind, "axes");
     return bind->status;
 }
 
@@ -53,8 +55,10 @@ static sdx_status reduce_infer(sdx_infer *infer, const void *params) {
     bool reduced[SDX_MAX_RANK], given = infer->n_in > 1 && infer->in[1];
     int n = 0, rank = sdx_infer_rank_of(infer, 0);
     sdx_type *out = &infer->out[0];
-    if (given) SDX_TRY(sdx_infer_i64s(infer, 1, "axes", axes, SDX_MAX_RANK, &n));
-    else SDX_TRY(attribute_axes(infer->error, p, axes, &n));
+    if (given)
+        SDX_TRY(sdx_infer_i64s(infer, 1, "axes", axes, SDX_MAX_RANK, &n));
+    else
+        SDX_TRY(attribute_axes(infer->error, p, axes, &n));
     if (rank < 0) return SDX_OK;
     if (n >= 0) {
         SDX_TRY(choose(infer->error, p, axes, n, rank, reduced));
@@ -74,42 +78,47 @@ static sdx_status reduce_compute(sdx_compute *compute, const void *params) {
     int n = 0, rank = 0;
     if (compute->n_in > 1 && compute->in[1])
         SDX_TRY(sdx_read_i64s(compute->error, "axes", compute->in[1], axes, SDX_MAX_RANK, &n));
-    else SDX_TRY(attribute_axes(compute->error, p, axes, &n));
+    else
+        SDX_TRY(attribute_axes(compute->error, p, axes, &n));
     SDX_TRY(choose(compute->error, p, axes, n, x->rank, reduced));
     shape_of(p, x->rank, x->dim, reduced, &rank, dims);
     sdx_tensor *y = sdx_compute_output(compute, 0, rank, dims);
     return y ? sdx_reduce_run(compute, p->kind, x, reduced, y) : compute->error->status;
 }
 
-#define WIDE "|i32|i64|u32|u64"
-#define BYTES WIDE "|i8|u8"
-#define OLD "data:T -> reduced:T"
-#define NEW "data:T axes:i64? -> reduced:T"
+#define WIDE           "|i32|i64|u32|u64"
+#define BYTES          WIDE "|i8|u8"
+#define OLD            "data:T -> reduced:T"
+#define NEW            "data:T axes:i64? -> reduced:T"
 #define OLD_ATTRIBUTES "axes:ints keepdims:int=1"
 #define NEW_ATTRIBUTES "keepdims:int=1 noop_with_empty_axes:int=0"
 
-#define REDUCE(op, id, upgrade_, ...)                                                        \
-    static sdx_status op##_bind(sdx_bind *bind, void *params) { return reduce_bind(bind, params, SDX_REDUCE_##id); } \
-    const sdx_op sdx_op_##op = {                                                             \
-        .domain = "",                                                                        \
-        .name = #op,                                                                         \
-        .versions = (const sdx_op_version[]){{1, OLD, "T=" SDX_T_FLOAT WIDE, OLD_ATTRIBUTES}, \
-                                             {11, OLD, "T=" SDX_T_FLOAT WIDE, OLD_ATTRIBUTES}, \
-                                             __VA_ARGS__, {0, NULL, NULL, NULL}},            \
-        .params_size = sizeof(reduce_params),                                                \
-        .upgrade = upgrade_,                                                                 \
-        .bind = op##_bind,                                                                   \
-        .infer = reduce_infer,                                                               \
-        .compute = reduce_compute,                                                           \
+#define REDUCE(op, id, upgrade_, ...)                                                                                  \
+    static sdx_status op##_bind(sdx_bind *bind, void *params) { return reduce_bind(bind, params, SDX_REDUCE_##id); }   \
+    const sdx_op sdx_op_##op = {                                                                                       \
+        .domain = "",                                                                                                  \
+        .name = #op,                                                                                                   \
+        .versions = (const sdx_op_version[]){{1, OLD, "T=" SDX_T_FLOAT WIDE, OLD_ATTRIBUTES},                          \
+                                             {11, OLD, "T=" SDX_T_FLOAT WIDE, OLD_ATTRIBUTES},                         \
+                                             __VA_ARGS__,                                                              \
+                                             {0, NULL, NULL, NULL}},                                                   \
+        .params_size = sizeof(reduce_params),                                                                          \
+        .upgrade = upgrade_,                                                                                           \
+        .bind = op##_bind,                                                                                             \
+        .infer = reduce_infer,                                                                                         \
+        .compute = reduce_compute,                                                                                     \
     };
-#define ROW13 {13, OLD, "T=" SDX_T_FLOAT_BF WIDE, OLD_ATTRIBUTES}
-#define ROW18 {18, NEW, "T=" SDX_T_FLOAT_BF WIDE, NEW_ATTRIBUTES}
-#define ROW28 {28, NEW, "T=" SDX_T_FLOAT_BF, NEW_ATTRIBUTES}
-#define ROWS_ORDER                                              \
-    {12, OLD, "T=" SDX_T_FLOAT BYTES, OLD_ATTRIBUTES},          \
-    {13, OLD, "T=" SDX_T_FLOAT_BF BYTES, OLD_ATTRIBUTES},       \
-    {18, NEW, "T=" SDX_T_FLOAT_BF BYTES, NEW_ATTRIBUTES},       \
-    {20, NEW, "T=" SDX_T_FLOAT_BF BYTES "|bool", NEW_ATTRIBUTES}
+#define ROW13                                                                                                          \
+    { 13, OLD, "T=" SDX_T_FLOAT_BF WIDE, OLD_ATTRIBUTES }
+#define ROW18                                                                                                          \
+    { 18, NEW, "T=" SDX_T_FLOAT_BF WIDE, NEW_ATTRIBUTES }
+#define ROW28                                                                                                          \
+    { 28, NEW, "T=" SDX_T_FLOAT_BF, NEW_ATTRIBUTES }
+#define ROWS_ORDER                                                                                                     \
+    {12, OLD, "T=" SDX_T_FLOAT BYTES, OLD_ATTRIBUTES}, {13, OLD, "T=" SDX_T_FLOAT_BF BYTES, OLD_ATTRIBUTES},           \
+        {18, NEW, "T=" SDX_T_FLOAT_BF BYTES, NEW_ATTRIBUTES}, {                                                        \
+        20, NEW, "T=" SDX_T_FLOAT_BF BYTES "|bool", NEW_ATTRIBUTES                                                     \
+    }
 
 REDUCE(ReduceSum, SUM, reduce_upgrade, {13, NEW, "T=" SDX_T_FLOAT_BF WIDE, NEW_ATTRIBUTES})
 REDUCE(ReduceMean, MEAN, reduce_upgrade, ROW13, ROW18)

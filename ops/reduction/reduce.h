@@ -6,8 +6,16 @@
 #include "ops/loop.h"
 
 typedef enum sdx_reduce_kind {
-    SDX_REDUCE_SUM, SDX_REDUCE_MEAN, SDX_REDUCE_MAX, SDX_REDUCE_MIN, SDX_REDUCE_PROD, SDX_REDUCE_L1, SDX_REDUCE_L2,
-    SDX_REDUCE_LOG_SUM, SDX_REDUCE_LOG_SUM_EXP, SDX_REDUCE_SUM_SQUARE
+    SDX_REDUCE_SUM,
+    SDX_REDUCE_MEAN,
+    SDX_REDUCE_MAX,
+    SDX_REDUCE_MIN,
+    SDX_REDUCE_PROD,
+    SDX_REDUCE_L1,
+    SDX_REDUCE_L2,
+    SDX_REDUCE_LOG_SUM,
+    SDX_REDUCE_LOG_SUM_EXP,
+    SDX_REDUCE_SUM_SQUARE
 } sdx_reduce_kind;
 
 /* y = the reduction of x over the axes where reduced[d]; y has as many elements as the other axes give. */

@@ -6,9 +6,9 @@
 #include <string.h>
 
 enum {
-    PIECE = 256,       /* outputs, and elements converted, at a time */
-    PART = 65536,      /* elements of a part, at least */
-    FEW_ROWS = 16,     /* below this, rows alone do not occupy the threads */
+    PIECE = 256,   /* outputs, and elements converted, at a time */
+    PART = 65536,  /* elements of a part, at least */
+    FEW_ROWS = 16, /* below this, rows alone do not occupy the threads */
     MOST_PARTS = 64
 };
 
@@ -30,8 +30,8 @@ typedef struct reduction {
     bool rows;               /* the innermost dimension is reduced */
     int64_t outputs, length; /* how many; elements reduced into each */
     int64_t parts, part;
-    accumulator *partial;    /* [parts][outputs], when parts > 1 */
-    double *shift;           /* [outputs], of LogSumExp with parts > 1 */
+    accumulator *partial; /* [parts][outputs], when parts > 1 */
+    double *shift;        /* [outputs], of LogSumExp with parts > 1 */
 } reduction;
 
 /* ---- Shape ---- */
@@ -82,13 +82,19 @@ static accumulator identity(const reduction *r, sdx_reducer_id id) {
     accumulator a = {.u = 0};
     int class = sdx_dtype_class(r->x->dtype), bits = 8 * (int)r->size;
     bool most = id == SDX_REDUCER_MAX;
-    if (id == SDX_REDUCER_PROD && r->sum == SDX_F64) a.f = 1;
-    else if (id == SDX_REDUCER_PROD) a.i = 1;
+    if (id == SDX_REDUCER_PROD && r->sum == SDX_F64)
+        a.f = 1;
+    else if (id == SDX_REDUCER_PROD)
+        a.i = 1;
     if (id != SDX_REDUCER_MAX && id != SDX_REDUCER_MIN) return a;
-    if (r->sum == SDX_F64) a.f = most ? -HUGE_VAL : HUGE_VAL;
-    else if (class == SDX_CLASS_BOOL) a.i = !most;
-    else if (class == SDX_CLASS_SIGNED) a.i = most ? INT64_MIN >> (64 - bits) : INT64_MAX >> (64 - bits);
-    else if (!most) a.u = UINT64_MAX >> (64 - bits);
+    if (r->sum == SDX_F64)
+        a.f = most ? -HUGE_VAL : HUGE_VAL;
+    else if (class == SDX_CLASS_BOOL)
+        a.i = !most;
+    else if (class == SDX_CLASS_SIGNED)
+        a.i = most ? INT64_MIN >> (64 - bits) : INT64_MAX >> (64 - bits);
+    else if (!most)
+        a.u = UINT64_MAX >> (64 - bits);
     return a;
 }
 
@@ -161,10 +167,14 @@ static double as_f64(const reduction *r, accumulator a) {
 /* Mean of integers truncates; of none of them, it is 0. */
 static accumulator mean(const reduction *r, accumulator a) {
     int64_t n = r->length;
-    if (r->sum == SDX_F64) a.f /= (double)n;
-    else if (n == 0) a.i = 0;
-    else if (r->sum == SDX_U64) a.u /= (uint64_t)n;
-    else a.i /= n;
+    if (r->sum == SDX_F64)
+        a.f /= (double)n;
+    else if (n == 0)
+        a.i = 0;
+    else if (r->sum == SDX_U64)
+        a.u /= (uint64_t)n;
+    else
+        a.i /= n;
     return a;
 }
 
@@ -179,11 +189,11 @@ static void finish(const reduction *r, int64_t first, int64_t n, const accumulat
         if (r->kind == SDX_REDUCE_MEAN) done[k] = mean(r, acc[k]);
         if (r->kind == SDX_REDUCE_L2) done[k].f = sqrt(as_f64(r, acc[k]));
         if (r->kind == SDX_REDUCE_LOG_SUM) done[k].f = log(as_f64(r, acc[k]));
-        if (r->kind == SDX_REDUCE_LOG_SUM_EXP)
-            done[k].f = log_sum_exp(acc[k].f, isinf(most[k]) ? 0 : most[k], most[k]);
+        if (r->kind == SDX_REDUCE_LOG_SUM_EXP) done[k].f = log_sum_exp(acc[k].f, isinf(most[k]) ? 0 : most[k], most[k]);
     }
     if (r->kind == SDX_REDUCE_L2 || r->kind == SDX_REDUCE_LOG_SUM) from = SDX_F64;
-    sdx_convert(r->kernels, from, done, r->y->dtype, (char *)r->y->data + first * (int64_t)sdx_dtype_size(r->y->dtype), n);
+    sdx_convert(r->kernels, from, done, r->y->dtype, (char *)r->y->data + first * (int64_t)sdx_dtype_size(r->y->dtype),
+                n);
 }
 
 /* ---- Whole outputs at once ---- */
@@ -228,7 +238,8 @@ static void part_chunk(void *argument, int64_t begin, int64_t end, int worker) {
 
 /* partial[0] takes the other parts in. */
 static void join_parts(const reduction *r, sdx_reducer_id id) {
-    sdx_reducer_id join = id == SDX_REDUCER_MAX || id == SDX_REDUCER_MIN || id == SDX_REDUCER_PROD ? id : SDX_REDUCER_SUM;
+    sdx_reducer_id join =
+        id == SDX_REDUCER_MAX || id == SDX_REDUCER_MIN || id == SDX_REDUCER_PROD ? id : SDX_REDUCER_SUM;
     const sdx_reducer *kernel = r->kernels->reducer(join, r->sum);
     kernel->columns(&r->partial[r->outputs], r->outputs, r->parts - 1, r->outputs, r->partial, NULL);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The elementwise kernels of every level this machine has, against libm in f64: a sweep over the bit patterns of f32. */
+ * The elementwise kernels of every level this machine has, against libm in f64: a sweep over the bit patterns of f32.
+ */
 #include "ops/kernels/kernels.h"
 #include "runtime/base/half.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 enum { BLOCK = 4099, STRIDE = 9973 };
@@ -25,25 +27,25 @@ typedef struct bound {
 } bound;
 
 static const bound bounds[] = {
-    {SDX_UNARY_Floor, {0, 0}, 0, 0},          {SDX_UNARY_Ceil, {0, 0}, 0, 0},
-    {SDX_UNARY_Round, {0, 0}, 0, 0},          {SDX_UNARY_Sqrt, {0, 0}, 0.5, 0},
-    {SDX_UNARY_Reciprocal, {0, 0}, 0.5, 0},   {SDX_UNARY_Abs, {0, 0}, 0, 0},
-    {SDX_UNARY_Neg, {0, 0}, 0, 0},            {SDX_UNARY_Sign, {0, 0}, 0, 0},
-    {SDX_UNARY_Relu, {0, 0}, 0, 0},           {SDX_UNARY_LeakyRelu, {0.01F, 0}, 0.5, 0},
-    {SDX_UNARY_Softsign, {0, 0}, 1.5, 0},     {SDX_UNARY_ThresholdedRelu, {1, 0}, 0, 0},
-    {SDX_UNARY_Exp, {0, 0}, 1.2, 0},          {SDX_UNARY_Log, {0, 0}, 1.2, 0},
-    {SDX_UNARY_Tanh, {0, 0}, 2, 0},           {SDX_UNARY_Sigmoid, {0, 0}, 2.5, 0},
-    {SDX_UNARY_Softplus, {0, 0}, 2.5, 0},     {SDX_UNARY_Erf, {0, 0}, 2.5, 0},
-    {SDX_UNARY_Elu, {1, 0}, 2, 0},            {SDX_UNARY_Selu, {1.6732632F, 1.050701F}, 3, 0},
-    {SDX_UNARY_Celu, {2, 0}, 3, 0},           {SDX_UNARY_Swish, {1, 0}, 3, 1e-42},
-    {SDX_UNARY_Mish, {0, 0}, 4, 1e-42},           {SDX_UNARY_Gelu, {0, 0}, 16, 1e-9},
-    {SDX_UNARY_GeluTanh, {0, 0}, 10, 1e-9},    {SDX_UNARY_HardSigmoid, {0.2F, 0.5F}, 2, 6e-8},
-    {SDX_UNARY_HardSwish, {0, 0}, 2, 2e-7},   {SDX_UNARY_Shrink, {0.5F, 1}, 0.5, 0},
-    {SDX_UNARY_Sin, {0, 0}, 0.51, 0},         {SDX_UNARY_Cos, {0, 0}, 0.51, 0},
-    {SDX_UNARY_Tan, {0, 0}, 0.51, 0},         {SDX_UNARY_Asin, {0, 0}, 0.51, 0},
-    {SDX_UNARY_Acos, {0, 0}, 0.51, 0},        {SDX_UNARY_Atan, {0, 0}, 0.51, 0},
-    {SDX_UNARY_Sinh, {0, 0}, 0.51, 0},        {SDX_UNARY_Cosh, {0, 0}, 0.51, 0},
-    {SDX_UNARY_Asinh, {0, 0}, 0.51, 0},       {SDX_UNARY_Acosh, {0, 0}, 0.51, 0},
+    {SDX_UNARY_Floor, {0, 0}, 0, 0},        {SDX_UNARY_Ceil, {0, 0}, 0, 0},
+    {SDX_UNARY_Round, {0, 0}, 0, 0},        {SDX_UNARY_Sqrt, {0, 0}, 0.5, 0},
+    {SDX_UNARY_Reciprocal, {0, 0}, 0.5, 0}, {SDX_UNARY_Abs, {0, 0}, 0, 0},
+    {SDX_UNARY_Neg, {0, 0}, 0, 0},          {SDX_UNARY_Sign, {0, 0}, 0, 0},
+    {SDX_UNARY_Relu, {0, 0}, 0, 0},         {SDX_UNARY_LeakyRelu, {0.01F, 0}, 0.5, 0},
+    {SDX_UNARY_Softsign, {0, 0}, 1.5, 0},   {SDX_UNARY_ThresholdedRelu, {1, 0}, 0, 0},
+    {SDX_UNARY_Exp, {0, 0}, 1.2, 0},        {SDX_UNARY_Log, {0, 0}, 1.2, 0},
+    {SDX_UNARY_Tanh, {0, 0}, 2, 0},         {SDX_UNARY_Sigmoid, {0, 0}, 2.5, 0},
+    {SDX_UNARY_Softplus, {0, 0}, 2.5, 0},   {SDX_UNARY_Erf, {0, 0}, 2.5, 0},
+    {SDX_UNARY_Elu, {1, 0}, 2, 0},          {SDX_UNARY_Selu, {1.6732632F, 1.050701F}, 3, 0},
+    {SDX_UNARY_Celu, {2, 0}, 3, 0},         {SDX_UNARY_Swish, {1, 0}, 3, 1e-42},
+    {SDX_UNARY_Mish, {0, 0}, 4, 1e-42},     {SDX_UNARY_Gelu, {0, 0}, 16, 1e-9},
+    {SDX_UNARY_GeluTanh, {0, 0}, 10, 1e-9}, {SDX_UNARY_HardSigmoid, {0.2F, 0.5F}, 2, 6e-8},
+    {SDX_UNARY_HardSwish, {0, 0}, 2, 2e-7}, {SDX_UNARY_Shrink, {0.5F, 1}, 0.5, 0},
+    {SDX_UNARY_Sin, {0, 0}, 0.51, 0},       {SDX_UNARY_Cos, {0, 0}, 0.51, 0},
+    {SDX_UNARY_Tan, {0, 0}, 0.51, 0},       {SDX_UNARY_Asin, {0, 0}, 0.51, 0},
+    {SDX_UNARY_Acos, {0, 0}, 0.51, 0},      {SDX_UNARY_Atan, {0, 0}, 0.51, 0},
+    {SDX_UNARY_Sinh, {0, 0}, 0.51, 0},      {SDX_UNARY_Cosh, {0, 0}, 0.51, 0},
+    {SDX_UNARY_Asinh, {0, 0}, 0.51, 0},     {SDX_UNARY_Acosh, {0, 0}, 0.51, 0},
     {SDX_UNARY_Atanh, {0, 0}, 0.51, 0},
 };
 
@@ -122,9 +124,9 @@ static void check_steps(const sdx_kernels *kernels, sdx_binary_id id) {
 
 static void test_binary(void **state) {
     (void)state;
-    static const sdx_binary_id ids[] = {SDX_BINARY_Add, SDX_BINARY_Sub, SDX_BINARY_Mul, SDX_BINARY_Div, SDX_BINARY_Mod,
-                                        SDX_BINARY_Fmod, SDX_BINARY_Pow, SDX_BINARY_Max, SDX_BINARY_Min,
-                                        SDX_BINARY_PRelu, SDX_BINARY_Equal, SDX_BINARY_Greater};
+    static const sdx_binary_id ids[] = {SDX_BINARY_Add, SDX_BINARY_Sub,   SDX_BINARY_Mul,   SDX_BINARY_Div,
+                                        SDX_BINARY_Mod, SDX_BINARY_Fmod,  SDX_BINARY_Pow,   SDX_BINARY_Max,
+                                        SDX_BINARY_Min, SDX_BINARY_PRelu, SDX_BINARY_Equal, SDX_BINARY_Greater};
     sdx_kernels kernels;
     for (int isa = 0; isa < SDX_ISA_COUNT && sdx_kernels_at((sdx_isa)isa, &kernels); isa++)
         for (size_t k = 0; k < sizeof ids / sizeof ids[0]; k++) check_steps(&kernels, ids[k]);
@@ -167,6 +169,7 @@ static void test_avx512(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_generic), cmocka_unit_test(test_avx2),
-                                       cmocka_unit_test(test_avx512), cmocka_unit_test(test_binary), cmocka_unit_test(test_pow)};
+                                       cmocka_unit_test(test_avx512), cmocka_unit_test(test_binary),
+                                       cmocka_unit_test(test_pow)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

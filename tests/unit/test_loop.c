@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 static void test_collapse(void **state) {
@@ -120,7 +121,8 @@ static void check_loop(int64_t width, const int64_t *b_dims, sdx_dtype dtype) {
     const float *result = narrow ? unpacked : y;
     for (int64_t k = 0; k < ty.count; k++) {
         int64_t i = k / (5 * width), j = k / width % 5, l = k % width;
-        int64_t from = ((b_dims[0] > 1 ? i : 0) * b_dims[1] + (b_dims[1] > 1 ? j : 0)) * b_dims[2] + (b_dims[2] > 1 ? l : 0);
+        int64_t from =
+            ((b_dims[0] > 1 ? i : 0) * b_dims[1] + (b_dims[1] > 1 ? j : 0)) * b_dims[2] + (b_dims[2] > 1 ? l : 0);
         float wanted = a[k] + 100 * b[from];
         if (result[k] != wanted)
             fail_msg("width %d, b [%d,%d,%d], %s: element %d is %g, wanted %g", (int)width, (int)b_dims[0],
