@@ -70,7 +70,7 @@ int cmd_run(const cli_command *self, int argc, char **argv) {
         {"shape", 0, CLI_LIST, &o.shapes, "NAME=1x3", "of an input that is made up"},
         {"output", 'o', CLI_TEXT, &o.output, "FILE", "an .npz file, or a folder for NAME.npy"},
         {"expect", 0, CLI_TEXT, &o.expect, "FILE.npz", "compare the outputs with its arrays"},
-        {"rtol", 0, CLI_NUMBER, &o.rule.rtol, "X", "of the comparison (default: 1e-3)"},
+        {"rtol", 0, CLI_NUMBER, &o.rule.rtol, "X", "of the comparison (default: 1e-3; bf16 2^-6)"},
         {"atol", 0, CLI_NUMBER, &o.rule.atol, "X", "of the comparison (default: 1e-7)"},
         {"profile", 0, CLI_TEXT, &o.profile, "FILE.json", "times of the nodes"},
     };
@@ -78,6 +78,7 @@ int cmd_run(const cli_command *self, int argc, char **argv) {
     if (cli_parse(self, rows, sizeof rows / sizeof rows[0], &o.common, argc, argv, &o.files, &status)) {
         sdx_error error = {0};
         cli_run run = {0};
+        if (o.rule.rtol != CLI_RULE.rtol) o.rule.rtol_bf16 = 0; /* said by the user: then for every type */
         if (o.files.n != 1)
             status = cli_usage(self, "one MODEL is wanted, %d are given", o.files.n);
         else if (run_it(&o, &run, &differing, &error))

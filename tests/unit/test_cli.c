@@ -188,6 +188,28 @@ static void numbers(void **state) {
     }
 }
 
+static void bf16_numbers(void **state) {
+    (void)state;
+    static const struct {
+        uint16_t expected, found;
+        bool same, same_strict;
+    } cases[] = {{0x3f80, 0x3f80, true, true}, {0x3f80, 0x3f82, true, false}, {0x3f80, 0x3f83, false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        sdx_value *a = NULL, *b = NULL;
+        char why[300];
+        cli_rule strict = CLI_RULE;
+        strict.rtol_bf16 = 0;
+        assert_int_equal(sdx_value_create(SDX_BF16, 0, NULL, NULL, &a), SDX_OK);
+        assert_int_equal(sdx_value_create(SDX_BF16, 0, NULL, NULL, &b), SDX_OK);
+        *(uint16_t *)sdx_value_data(a) = cases[i].expected;
+        *(uint16_t *)sdx_value_data(b) = cases[i].found;
+        assert_int_equal(cli_compare(a, b, &CLI_RULE, why, sizeof why), cases[i].same);
+        assert_int_equal(cli_compare(a, b, &strict, why, sizeof why), cases[i].same_strict);
+        sdx_value_release(a);
+        sdx_value_release(b);
+    }
+}
+
 static void shapes_and_kinds(void **state) {
     (void)state;
     sdx_value *a = f64s(1, 2), *b = NULL, *c = NULL, *one = NULL, *two = NULL, *words = NULL, *other = NULL;
@@ -232,13 +254,10 @@ static void parts_of_values(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(times),
-        cmocka_unit_test(options),
-        cmocka_unit_test(wrong_options),
-        cmocka_unit_test(statuses),
-        cmocka_unit_test(numbers),
-        cmocka_unit_test(shapes_and_kinds),
+        cmocka_unit_test(sizes),           cmocka_unit_test(times),
+        cmocka_unit_test(options),         cmocka_unit_test(wrong_options),
+        cmocka_unit_test(statuses),        cmocka_unit_test(numbers),
+        cmocka_unit_test(bf16_numbers),    cmocka_unit_test(shapes_and_kinds),
         cmocka_unit_test(parts_of_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
