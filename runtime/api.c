@@ -106,8 +106,7 @@ sdx_status sdx_session_create(const sdx_model *model, const sdx_session_options 
     *out = NULL;
     SDX_TRY(need(model, "model", error));
     SDX_TRY(read_options(given, "sdx_session_options", sizeof options, &options, error));
-    if (options.threads < 0)
-        return sdx_fail(error, SDX_ARGUMENT, "'threads' is %d; it must be >= 0", options.threads);
+    if (options.threads < 0) return sdx_fail(error, SDX_ARGUMENT, "'threads' is %d; it must be >= 0", options.threads);
     SDX_TRY(sdx_memory_create(options.memory_limit, error, &memory));
     union {
         const sdx_model *given;

@@ -56,7 +56,8 @@ static bool same_type(const sdx_type *a, const sdx_type *b) {
 
 /* A body may take an optional and give what would be in it: the next trip gets that wrapped. */
 static sdx_status join_carried(sdx_infer *infer, sdx_type *in, const sdx_type *out, int k) {
-    if (!sdx_is_wrapped(in, out)) return sdx_join_types(infer, in, out, "carried value", k, "the first trip", "the next");
+    if (!sdx_is_wrapped(in, out))
+        return sdx_join_types(infer, in, out, "carried value", k, "the first trip", "the next");
     sdx_type *elem = SDX_NEW(infer->arena, sdx_type, infer->error);
     if (!elem) return SDX_OUT_OF_MEMORY;
     *elem = *in->elem;
@@ -167,9 +168,11 @@ sdx_status sdx_slab_into(sdx_compute *compute, const sdx_tensor *tensor, int axi
                          const sdx_tensor *part) {
     char is[256], whole[256];
     if (!fits(tensor, axis, part))
-        return sdx_fail(compute->error, SDX_SHAPE, "the body gives %s in trip %" PRId64 "; with the trips before it "
-                        "makes %s, stacked along axis %d", sdx_tensor_text(part, is, sizeof is), index,
-                        sdx_tensor_text(tensor, whole, sizeof whole), axis);
+        return sdx_fail(compute->error, SDX_SHAPE,
+                        "the body gives %s in trip %" PRId64 "; with the trips before it "
+                        "makes %s, stacked along axis %d",
+                        sdx_tensor_text(part, is, sizeof is), index, sdx_tensor_text(tensor, whole, sizeof whole),
+                        axis);
     slab s = slab_along(tensor, axis);
     size_t element = sdx_dtype_size(tensor->dtype), piece = (size_t)s.inner * element;
     if (part->count == 0) return SDX_OK;
@@ -177,8 +180,10 @@ sdx_status sdx_slab_into(sdx_compute *compute, const sdx_tensor *tensor, int axi
         int64_t at = i * s.stride + index * s.inner;
         const void *from = (const unsigned char *)part->data + (size_t)i * piece;
         void *to = (unsigned char *)tensor->data + (size_t)at * element;
-        if (tensor->dtype != SDX_STRING) memcpy(to, from, piece);
-        else SDX_TRY(strings_into(compute, to, from, s.inner));
+        if (tensor->dtype != SDX_STRING)
+            memcpy(to, from, piece);
+        else
+            SDX_TRY(strings_into(compute, to, from, s.inner));
     }
     return SDX_OK;
 }

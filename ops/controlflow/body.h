@@ -5,11 +5,11 @@
 #include "ops/op.h"
 
 /* Tensors of these types, sequences and optionals of them, and optional sequences (of fewer types). */
-#define SDX_T_SEQ(types) types "|seq(" types ")"
+#define SDX_T_SEQ(types)     types "|seq(" types ")"
 #define SDX_T_SEQ_OPT(types) SDX_T_SEQ(types) "|opt(" types ")|opt(seq(" SDX_T_ALL_BF "))"
 
-/* What is known of a value that is either `a` or `b`; into `a`. A TYPE error ("output 2 is f32[3] in ...") when no value
- * can be both; `what`, `where_a`, `where_b` name it. */
+/* What is known of a value that is either `a` or `b`; into `a`. A TYPE error ("output 2 is f32[3] in ...") when no
+ * value can be both; `what`, `where_a`, `where_b` name it. */
 sdx_status sdx_join_types(sdx_infer *infer, sdx_type *a, const sdx_type *b, const char *what, int index,
                           const char *where_a, const char *where_b);
 /* Infers a body whose outputs first_out.. become its inputs first_in.. in the next trip, n of them: in[] is widened

@@ -6,7 +6,7 @@ typedef struct if_params {
     int then_branch, else_branch;
 } if_params;
 
-#define SIGNATURE "cond:B -> outputs:V**"
+#define SIGNATURE  "cond:B -> outputs:V**"
 #define ATTRIBUTES "else_branch:graph! then_branch:graph!"
 static const sdx_op_version versions[] = {
     {1, SIGNATURE, "V=" SDX_T_ALL " B=bool", ATTRIBUTES},

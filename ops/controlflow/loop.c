@@ -10,8 +10,8 @@ typedef struct loop_params {
 } loop_params;
 
 #define OLD_SIGNATURE "M:I? cond:B? v_initial:V** -> v_final_and_scan_outputs:V**"
-#define SIGNATURE "M:I? cond:B? v_initial:V**0 -> v_final_and_scan_outputs:V**"
-#define OTHERS " I=i64 B=bool"
+#define SIGNATURE     "M:I? cond:B? v_initial:V**0 -> v_final_and_scan_outputs:V**"
+#define OTHERS        " I=i64 B=bool"
 static const sdx_op_version versions[] = {
     {1, OLD_SIGNATURE, "V=" SDX_T_ALL OTHERS, "body:graph!"},
     {11, SIGNATURE, "V=" SDX_T_ALL OTHERS, "body:graph!"},
@@ -53,7 +53,8 @@ static sdx_status check_arity(const sdx_infer *infer, const sdx_graph *body, int
     if (body->n_outputs < n_carried + 1 || body->n_outputs < infer->n_out + 1)
         return sdx_fail(infer->error, SDX_MALFORMED,
                         "the body has %d outputs; it must have the condition, %d carried values and what is scanned, "
-                        "%d in all", body->n_outputs, n_carried, infer->n_out + 1);
+                        "%d in all",
+                        body->n_outputs, n_carried, infer->n_out + 1);
     return SDX_OK;
 }
 
@@ -98,8 +99,10 @@ static sdx_status loop_infer(sdx_infer *infer, const void *params) {
         const sdx_type *made = &out[k + 1];
         if (k >= n_carried && made->kind && made->kind != SDX_TENSOR)
             return sdx_fail(infer->error, SDX_TYPE, "output %d of the body is scanned; it must be a tensor", k + 1);
-        if (k >= n_carried) infer->out[k] = sdx_type_with_axis(made, 0, known_trips(infer));
-        else infer->out[k] = sdx_is_wrapped(&in[k + 2], made) ? *in[k + 2].elem : in[k + 2];
+        if (k >= n_carried)
+            infer->out[k] = sdx_type_with_axis(made, 0, known_trips(infer));
+        else
+            infer->out[k] = sdx_is_wrapped(&in[k + 2], made) ? *in[k + 2].elem : in[k + 2];
     }
     return SDX_OK;
 }
@@ -110,10 +113,10 @@ typedef struct loop_state {
     sdx_compute *compute;
     const sdx_graph *body;
     int index, n_carried, n_scans;
-    sdx_value **in, **out;    /* of the body: values held here */
-    sdx_value **fed;          /* in[], optionals put around carried values whose body input is one */
-    sdx_value **slabs;        /* [trip][scan] */
-    int64_t done, capacity;   /* trips */
+    sdx_value **in, **out;  /* of the body: values held here */
+    sdx_value **fed;        /* in[], optionals put around carried values whose body input is one */
+    sdx_value **slabs;      /* [trip][scan] */
+    int64_t done, capacity; /* trips */
 } loop_state;
 
 static sdx_status set_counter(loop_state *loop, int k, sdx_dtype dtype, int64_t number) {
@@ -122,8 +125,10 @@ static sdx_status set_counter(loop_state *loop, int k, sdx_dtype dtype, int64_t 
     loop->in[k] =
         sdx_value_new_tensor(loop->compute->memory, dtype, declared_rank(loop->body, k), &one, loop->compute->error);
     if (!loop->in[k]) return SDX_OUT_OF_MEMORY;
-    if (dtype == SDX_I64) *(int64_t *)loop->in[k]->tensor.data = number;
-    else *(bool *)loop->in[k]->tensor.data = number != 0;
+    if (dtype == SDX_I64)
+        *(int64_t *)loop->in[k]->tensor.data = number;
+    else
+        *(bool *)loop->in[k]->tensor.data = number != 0;
     return SDX_OK;
 }
 
@@ -147,9 +152,9 @@ static sdx_status feed(loop_state *loop) {
     for (int k = 0; k < loop->body->n_inputs; k++) {
         sdx_value_release(loop->fed[k]);
         bool wrap = k >= 2 && takes_optional(loop, k) && loop->in[k]->kind != SDX_OPTIONAL;
-        loop->fed[k] = wrap ? sdx_value_new_items(loop->compute->memory, SDX_OPTIONAL, &loop->in[k], 1, NULL,
-                                                  loop->compute->error)
-                            : sdx_value_retain(loop->in[k]);
+        loop->fed[k] =
+            wrap ? sdx_value_new_items(loop->compute->memory, SDX_OPTIONAL, &loop->in[k], 1, NULL, loop->compute->error)
+                 : sdx_value_retain(loop->in[k]);
         if (!loop->fed[k]) return SDX_OUT_OF_MEMORY;
     }
     return SDX_OK;
@@ -184,10 +189,12 @@ static sdx_status give_scan(loop_state *loop, int j) {
     const sdx_type *type = &loop->body->values[loop->body->outputs[k + 1]].type;
     const sdx_value *first = loop->done ? loop->slabs[j] : NULL;
     sdx_value *stack = NULL;
-    if (!first) stack = sdx_stack_empty(loop->compute, type, 0, 0);
+    if (!first)
+        stack = sdx_stack_empty(loop->compute, type, 0, 0);
     else if (first->kind == SDX_TENSOR)
         stack = sdx_stack_for(loop->compute, first->tensor.dtype, first->tensor.rank, first->tensor.dim, 0, loop->done);
-    else return sdx_fail(loop->compute->error, SDX_TYPE, "output %d of the body is scanned; it must be a tensor", k + 1);
+    else
+        return sdx_fail(loop->compute->error, SDX_TYPE, "output %d of the body is scanned; it must be a tensor", k + 1);
     if (!stack) return SDX_OUT_OF_MEMORY;
     loop->compute->services->set_output(loop->compute, k, stack);
     for (int64_t t = 0; t < loop->done; t++) {

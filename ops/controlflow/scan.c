@@ -11,11 +11,12 @@ typedef struct scan_params {
 } scan_params;
 
 #define SIGNATURE "initial_state_and_scan_inputs:V** -> final_state_and_scan_outputs:V**"
-#define ATTRIBUTES "body:graph! num_scan_inputs:int! scan_input_axes:ints scan_input_directions:ints " \
-                   "scan_output_axes:ints scan_output_directions:ints"
+#define ATTRIBUTES                                                                                                     \
+    "body:graph! num_scan_inputs:int! scan_input_axes:ints scan_input_directions:ints "                                \
+    "scan_output_axes:ints scan_output_directions:ints"
 static const sdx_op_version versions[] = {
-    {8, "sequence_lens:I? initial_state_and_scan_inputs:V** -> final_state_and_scan_outputs:V**",
-     "I=i64 V=" SDX_T_ALL, "body:graph! directions:ints num_scan_inputs:int!"},
+    {8, "sequence_lens:I? initial_state_and_scan_inputs:V** -> final_state_and_scan_outputs:V**", "I=i64 V=" SDX_T_ALL,
+     "body:graph! directions:ints num_scan_inputs:int!"},
     {9, SIGNATURE, "V=" SDX_T_ALL, ATTRIBUTES},
     {11, SIGNATURE, "V=" SDX_T_ALL, ATTRIBUTES},
     {16, SIGNATURE, "V=" SDX_T_ALL_BF, ATTRIBUTES},
@@ -68,7 +69,7 @@ static sdx_status axis_at(sdx_error *error, const char *name, const sdx_ints *ax
 /* ---- infer ---------------------------------------------------------------------------------------------------- */
 
 typedef struct scan_counts {
-    int first;     /* the first state among the node's inputs: 1 behind sequence_lens, else 0 */
+    int first; /* the first state among the node's inputs: 1 behind sequence_lens, else 0 */
     int n_states, n_elements, n_scanned;
     bool batched;
 } scan_counts;
@@ -115,8 +116,7 @@ static sdx_status body_inputs(sdx_infer *infer, const scan_params *p, const scan
                               int64_t *length, int64_t *batch) {
     for (int k = 0; k < c->n_states + c->n_elements; k++) {
         int axis = 0, j = k - c->n_states;
-        if (!infer->in[c->first + k])
-            return sdx_fail(infer->error, SDX_MALFORMED, "input %d is absent", c->first + k);
+        if (!infer->in[c->first + k]) return sdx_fail(infer->error, SDX_MALFORMED, "input %d is absent", c->first + k);
         in[k] = *infer->in[c->first + k];
         if (c->batched) SDX_TRY(take_axis(infer, &in[k], 0, "a batch axis", batch));
         if (j < 0) continue;
@@ -158,10 +158,10 @@ typedef struct scan_state {
     const scan_params *p;
     const sdx_graph *body;
     scan_counts c;
-    int64_t extent;                   /* of what is stacked: the longest sequence */
-    sdx_value **in, **out;            /* of the body; in[0..n_states) are the states */
-    sdx_value **stacks;               /* per scanned output of one sequence */
-    const sdx_tensor **elements;      /* per scan input: the sequence to walk */
+    int64_t extent;              /* of what is stacked: the longest sequence */
+    sdx_value **in, **out;       /* of the body; in[0..n_states) are the states */
+    sdx_value **stacks;          /* per scanned output of one sequence */
+    const sdx_tensor **elements; /* per scan input: the sequence to walk */
 } scan_state;
 
 static bool backwards(const sdx_ints *directions, int k) {
@@ -292,8 +292,7 @@ static sdx_status run_one_of_batch(scan_state *s, int64_t b, int64_t batch, sdx_
     }
     SDX_TRY(run_sequence(s, length));
     for (int k = 0; k < s->c.n_states; k++) SDX_TRY(batch_into(s, &whole[k], &s->in[k], b, batch));
-    for (int j = 0; j < s->c.n_scanned; j++)
-        SDX_TRY(batch_into(s, &whole[s->c.n_states + j], &s->stacks[j], b, batch));
+    for (int j = 0; j < s->c.n_scanned; j++) SDX_TRY(batch_into(s, &whole[s->c.n_states + j], &s->stacks[j], b, batch));
     return SDX_OK;
 }
 
@@ -339,7 +338,9 @@ static sdx_status run_batch(scan_state *s, sdx_value **sequences, sdx_value **wh
 
 static sdx_status scan_compute(sdx_compute *compute, const void *params) {
     const scan_params *p = params;
-    scan_state s = {.compute = compute, .p = p, .body = compute->node->bodies[p->body],
+    scan_state s = {.compute = compute,
+                    .p = p,
+                    .body = compute->node->bodies[p->body],
                     .c = count(compute->node, p, compute->since, compute->n_in)};
     int n_in = s.body->n_inputs, n_out = s.body->n_outputs;
     s.in = sdx_value_array(compute, n_in);

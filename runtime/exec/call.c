@@ -19,8 +19,10 @@ static void fail_shape(sdx_call *call, int k, const sdx_tensor *found) {
 }
 
 static void keep_made(sdx_call *call, int k, sdx_value *value) {
-    if (call->made[k]) sdx_value_release(call->made[k]);
-    else call->n_made++;
+    if (call->made[k])
+        sdx_value_release(call->made[k]);
+    else
+        call->n_made++;
     call->made[k] = value;
 }
 
@@ -50,8 +52,7 @@ static void set_output(sdx_compute *compute, int k, sdx_value *value) {
         call->out[k] = value->kind == SDX_TENSOR ? &value->tensor : NULL;
     } else {
         const sdx_tensor *from = &value->tensor;
-        if (value->kind != SDX_TENSOR || from->dtype != planned->dtype ||
-            !same_shape(planned, from->rank, from->dim))
+        if (value->kind != SDX_TENSOR || from->dtype != planned->dtype || !same_shape(planned, from->rank, from->dim))
             fail_shape(call, k, from);
         else if (from->count && from->data != planned->data)
             memmove(planned->data, from->data, sdx_tensor_bytes(from));
@@ -109,10 +110,12 @@ static sdx_status input_types(sdx_call *call, const sdx_type **in) {
     sdx_type *types = SDX_NEW_ARRAY(call->arena, sdx_type, compute->n_in, call->run->error);
     if (!types) return call->run->error->status;
     for (int k = 0; k < compute->n_in; k++) {
-        if (compute->in[k]) types[k] = sdx_type_of_tensor(compute->in[k]);
+        if (compute->in[k])
+            types[k] = sdx_type_of_tensor(compute->in[k]);
         else if (compute->in_value[k])
             SDX_TRY(sdx_value_type(compute->in_value[k], call->arena, &types[k], call->run->error));
-        else continue;
+        else
+            continue;
         in[k] = &types[k];
     }
     return SDX_OK;
@@ -121,8 +124,8 @@ static sdx_status input_types(sdx_call *call, const sdx_type **in) {
 static sdx_status make_outputs(sdx_call *call, const sdx_type *types) {
     for (int k = 0; k < call->compute.n_out; k++) {
         if (!call->compute.wanted[k] || !sdx_type_concrete(&types[k])) continue;
-        sdx_value *value = sdx_value_new_tensor(call->run->memory, types[k].dtype, types[k].rank, types[k].dim,
-                                                call->run->error);
+        sdx_value *value =
+            sdx_value_new_tensor(call->run->memory, types[k].dtype, types[k].rank, types[k].dim, call->run->error);
         if (!value) return sdx_call_place(call->graph, call->compute.node, call->run->error);
         keep_made(call, k, value);
         call->out[k] = &value->tensor;
@@ -144,13 +147,22 @@ sdx_status sdx_call_prepare(sdx_call *call) {
     SDX_TRY(input_types(call, in));
     SDX_TRY(sdx_infer_node(call->graph, compute->node, in, value, compute->wanted, threads, call->arena, error, types));
     SDX_TRY(make_outputs(call, types));
-    sdx_infer infer = {.error = error, .node = compute->node, .since = compute->since, .threads = threads,
-                       .n_in = compute->n_in, .n_out = compute->n_out, .in = in, .value = value, .out = types,
-                       .wanted = compute->wanted, .arena = call->arena};
+    sdx_infer infer = {.error = error,
+                       .node = compute->node,
+                       .since = compute->since,
+                       .threads = threads,
+                       .n_in = compute->n_in,
+                       .n_out = compute->n_out,
+                       .in = in,
+                       .value = value,
+                       .out = types,
+                       .wanted = compute->wanted,
+                       .arena = call->arena};
     size_t size = 0;
     if (!sdx_call_scratch(&infer, &size))
         sdx_fail(error, SDX_OUT_OF_MEMORY, "the size of the workspace overflows");
-    else if (size) compute->scratch = sdx_memory_alloc(call->run->memory, size, error);
+    else if (size)
+        compute->scratch = sdx_memory_alloc(call->run->memory, size, error);
     if (error->status) return sdx_call_place(call->graph, compute->node, error);
     return SDX_OK;
 }

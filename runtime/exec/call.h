@@ -8,7 +8,7 @@
 struct sdx_frame;
 
 typedef struct sdx_call {
-    sdx_compute compute;     /* what the operator sees; its context is the call */
+    sdx_compute compute; /* what the operator sees; its context is the call */
     sdx_run *run;
     const sdx_graph *graph;
     sdx_arena *arena;        /* emptied when the step ends */
@@ -16,10 +16,10 @@ typedef struct sdx_call {
     sdx_tensor **out;        /* compute.out */
     sdx_value **made;        /* per output: the value made for it or handed over; one reference each */
     int n_made;
-    const sdx_type *type;    /* of the outputs, as inferred */
-    sdx_argument **arguments; /* per body, captures filled in; NULL until one runs */
+    const sdx_type *type;             /* of the outputs, as inferred */
+    sdx_argument **arguments;         /* per body, captures filled in; NULL until one runs */
     struct sdx_plan_set *const *sets; /* per body, when a plan knows them; else NULL */
-    sdx_status status;       /* sticky, of services that cannot return one */
+    sdx_status status;                /* sticky, of services that cannot return one */
 } sdx_call;
 
 /* What stays the same from step to step. run->error must not be NULL. */

@@ -10,7 +10,7 @@ struct sdx_plans; /* runtime/plan/plan.h */
 /* What one run shares among all its steps and bodies. Used by one thread at a time. */
 typedef struct sdx_run {
     sdx_memory *memory;
-    sdx_pool *pool;          /* may be NULL */
+    sdx_pool *pool; /* may be NULL */
     sdx_stop stop;
     uint64_t seed;
     sdx_error *error;        /* may be NULL */
@@ -28,8 +28,8 @@ sdx_status sdx_exec_node(const sdx_graph *graph, const sdx_node *node, sdx_run *
 /* ---- Sessions: the public functions less the checks of arguments, which runtime/api.c makes ------------------- */
 
 /* `memory` is taken over, also on failure. */
-sdx_status sdx_session_make(sdx_model *model, const sdx_session_options *options, sdx_memory *memory,
-                            sdx_error *error, sdx_session **out);
+sdx_status sdx_session_make(sdx_model *model, const sdx_session_options *options, sdx_memory *memory, sdx_error *error,
+                            sdx_session **out);
 const sdx_model *sdx_session_model(const sdx_session *session);
 /* inputs[k] belongs to input k of the model, NULL: its default; results[k] to output k, where wanted[k]. */
 sdx_status sdx_session_execute(sdx_session *session, const sdx_run_options *options, sdx_value *const *inputs,

@@ -144,8 +144,9 @@ sdx_status sdx_frame_run_body(sdx_compute *compute, int body, int n_in, sdx_valu
     sdx_argument *arguments = NULL;
     sdx_plan_set *set = call->sets ? call->sets[body] : NULL;
     if (n_in != graph->n_inputs || n_out != graph->n_outputs)
-        return sdx_fail(run->error, SDX_ARGUMENT, "the body takes %d inputs and gives %d outputs; it is given %d and %d",
-                        graph->n_inputs, graph->n_outputs, n_in, n_out);
+        return sdx_fail(run->error, SDX_ARGUMENT,
+                        "the body takes %d inputs and gives %d outputs; it is given %d and %d", graph->n_inputs,
+                        graph->n_outputs, n_in, n_out);
     if (!set) SDX_TRY(sdx_plans_set(run->plans, graph, run->error, &set));
     SDX_TRY(body_arguments(call, body, &arguments));
     for (int k = 0; k < n_in; k++)
@@ -166,7 +167,8 @@ uint64_t sdx_node_key(const sdx_graph *graph, const sdx_node *node) {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
     for (int k = 0; k < node->n_out; k++) {
         if (node->out[k] == SDX_NONE) continue;
-        for (const char *c = graph->values[node->out[k]].name; *c; c++) hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+        for (const char *c = graph->values[node->out[k]].name; *c; c++)
+            hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
         break;
     }
     return hash;

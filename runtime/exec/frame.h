@@ -17,17 +17,17 @@ static inline unsigned char *sdx_working_bytes(sdx_working *working) {
 typedef struct sdx_frame {
     struct sdx_frame *next;
     sdx_plan *plan;
-    sdx_working *working;      /* while in use */
-    unsigned char *base;       /* where the planned tensors point into */
-    sdx_tensor *tensors;       /* per value of the graph */
-    sdx_value **values;        /* per value: made at run time (held), or of an argument (borrowed) */
-    sdx_value **results;       /* per graph output, while running */
-    const sdx_tensor **in;     /* of all steps, one after the other */
+    sdx_working *working;  /* while in use */
+    unsigned char *base;   /* where the planned tensors point into */
+    sdx_tensor *tensors;   /* per value of the graph */
+    sdx_value **values;    /* per value: made at run time (held), or of an argument (borrowed) */
+    sdx_value **results;   /* per graph output, while running */
+    const sdx_tensor **in; /* of all steps, one after the other */
     sdx_value **in_value;
     sdx_tensor **out;
-    sdx_value **made;          /* of the step under way */
-    sdx_arena arena;           /* emptied after each step */
-    sdx_arena own;             /* the frame and its arrays */
+    sdx_value **made; /* of the step under way */
+    sdx_arena arena;  /* emptied after each step */
+    sdx_arena own;    /* the frame and its arrays */
 } sdx_frame;
 
 sdx_status sdx_frame_create(sdx_plan *plan, sdx_error *error, sdx_frame **out);

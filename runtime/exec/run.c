@@ -29,8 +29,7 @@ static void patch_tensors(sdx_frame *frame, const sdx_argument *arguments) {
         frame->tensors[id].data = slot->place == SDX_AT_OUTPUT ? frame->results[slot->index]->tensor.data
                                                                : arguments[slot->index].tensor->data;
     }
-    for (int k = 0; k < plan->n_keys; k++)
-        frame->values[sdx_argument_id(plan->graph, k)] = arguments[k].value;
+    for (int k = 0; k < plan->n_keys; k++) frame->values[sdx_argument_id(plan->graph, k)] = arguments[k].value;
 }
 
 /* ---- One step ------------------------------------------------------------------------------------------------- */
@@ -74,9 +73,9 @@ static sdx_status store_one(sdx_call *call, sdx_frame *frame, int k) {
         return sdx_call_place(call->graph, call->compute.node, error);
     }
     bool is_tensor = value->kind == SDX_TENSOR;
-    if (slot->shaped && (!is_tensor || value->tensor.dtype != slot->tensor.dtype ||
-                         value->tensor.rank != slot->tensor.rank ||
-                         memcmp(value->tensor.dim, slot->tensor.dim, sizeof slot->tensor.dim) != 0)) {
+    if (slot->shaped &&
+        (!is_tensor || value->tensor.dtype != slot->tensor.dtype || value->tensor.rank != slot->tensor.rank ||
+         memcmp(value->tensor.dim, slot->tensor.dim, sizeof slot->tensor.dim) != 0)) {
         char is[256], was[256];
         sdx_fail(error, SDX_SHAPE, "output %d is %s; inference said %s", k,
                  is_tensor ? sdx_tensor_text(&value->tensor, is, sizeof is) : "no tensor",

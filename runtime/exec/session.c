@@ -16,8 +16,8 @@ struct sdx_session {
     atomic_uint_fast64_t runs;
 };
 
-sdx_status sdx_session_make(sdx_model *model, const sdx_session_options *options, sdx_memory *memory,
-                            sdx_error *error, sdx_session **out) {
+sdx_status sdx_session_make(sdx_model *model, const sdx_session_options *options, sdx_memory *memory, sdx_error *error,
+                            sdx_session **out) {
     sdx_error own = {0};
     if (!error) error = &own;
     *out = NULL;
@@ -35,8 +35,10 @@ sdx_status sdx_session_make(sdx_model *model, const sdx_session_options *options
     sdx_status status = threads > 1 ? sdx_pool_create(threads, memory, error, &session->pool) : SDX_OK;
     if (!status) status = sdx_plans_create(memory, threads, options->profile, error, &session->plans);
     if (!status) status = sdx_plans_set(session->plans, model->graph, error, &session->main);
-    if (status) sdx_session_destroy(session);
-    else *out = session;
+    if (status)
+        sdx_session_destroy(session);
+    else
+        *out = session;
     return status;
 }
 

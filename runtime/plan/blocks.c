@@ -112,9 +112,17 @@ static sdx_status scratch_block(sdx_build *build, int index) {
     const sdx_tensor **value = SDX_NEW_ARRAY(&build->temp, const sdx_tensor *, node->n_in, build->error);
     if (!in || !value) return build->error->status;
     sdx_build_inputs(build, node, in, value);
-    sdx_infer infer = {.error = build->error, .node = node, .since = node->since, .threads = build->threads,
-                       .n_in = node->n_in, .n_out = node->n_out, .in = in, .value = value, .out = plan->type,
-                       .wanted = plan->wanted, .arena = &build->temp};
+    sdx_infer infer = {.error = build->error,
+                       .node = node,
+                       .since = node->since,
+                       .threads = build->threads,
+                       .n_in = node->n_in,
+                       .n_out = node->n_out,
+                       .in = in,
+                       .value = value,
+                       .out = plan->type,
+                       .wanted = plan->wanted,
+                       .arena = &build->temp};
     if (!sdx_call_scratch(&infer, &plan->scratch)) {
         sdx_fail(build->error, SDX_OUT_OF_MEMORY, "the size of the workspace overflows");
         return sdx_call_place(build->graph, node, build->error);

@@ -49,7 +49,8 @@ static bool within_budget(const sdx_build *build, const sdx_node *node, const sd
     for (int k = 0; k < node->n_out; k++) {
         if (!plan->wanted[k]) continue;
         sdx_tensor tensor;
-        if (!sdx_type_concrete(&plan->type[k])) loose = true;
+        if (!sdx_type_concrete(&plan->type[k]))
+            loose = true;
         else if (sdx_tensor_make(&tensor, plan->type[k].dtype, plan->type[k].rank, plan->type[k].dim, NULL, NULL) ||
                  !sdx_size_add(bytes, sdx_tensor_bytes(&tensor), &bytes))
             return false;
@@ -150,8 +151,7 @@ static void find_fixed(sdx_build *build) {
         sdx_node_plan *plan = &build->nodes[i];
         plan->fixed = plan->needed && node->n_bodies == 0;
         for (int k = 0; k < node->n_out && plan->fixed; k++)
-            if (plan->wanted[k])
-                plan->fixed = sdx_type_concrete(&plan->type[k]) && plan->type[k].dtype != SDX_STRING;
+            if (plan->wanted[k]) plan->fixed = sdx_type_concrete(&plan->type[k]) && plan->type[k].dtype != SDX_STRING;
     }
 }
 

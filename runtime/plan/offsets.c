@@ -40,8 +40,10 @@ static void insert(sdx_block **placed, int n, sdx_block *block) {
     int low = 0, high = n;
     while (low < high) {
         int middle = low + (high - low) / 2;
-        if (placed[middle]->offset <= block->offset) low = middle + 1;
-        else high = middle;
+        if (placed[middle]->offset <= block->offset)
+            low = middle + 1;
+        else
+            high = middle;
     }
     memmove(placed + low + 1, placed + low, (size_t)(n - low) * sizeof *placed);
     placed[low] = block;

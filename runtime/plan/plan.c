@@ -65,9 +65,12 @@ static void set_key(sdx_plan_key *key, const sdx_argument *argument) {
 /* Sequences and the like come with the type the graph gives them: a plan must not rely on this one's items. */
 static sdx_status argument_type(sdx_build *build, sdx_id id, const sdx_argument *argument) {
     const sdx_type *declared = &build->graph->values[id].type;
-    if (argument->tensor) build->type[id] = sdx_type_of_tensor(argument->tensor);
-    else if (declared->kind == argument->value->kind) build->type[id] = *declared;
-    else return sdx_value_type(argument->value, &build->plan->arena, &build->type[id], build->error);
+    if (argument->tensor)
+        build->type[id] = sdx_type_of_tensor(argument->tensor);
+    else if (declared->kind == argument->value->kind)
+        build->type[id] = *declared;
+    else
+        return sdx_value_type(argument->value, &build->plan->arena, &build->type[id], build->error);
     return SDX_OK;
 }
 
@@ -104,8 +107,8 @@ static sdx_status begin(sdx_build *build, sdx_plans *plans, sdx_plan_set *set, s
     const sdx_graph *graph = set->graph;
     sdx_arena arena;
     sdx_arena_init(&arena, run->memory);
-    *build = (sdx_build){.plans = plans, .graph = graph, .run = run, .error = run->error,
-                         .threads = sdx_plans_threads(plans)};
+    *build = (sdx_build){
+        .plans = plans, .graph = graph, .run = run, .error = run->error, .threads = sdx_plans_threads(plans)};
     sdx_arena_init(&build->temp, run->memory);
     sdx_plan *plan = SDX_NEW(&arena, sdx_plan, run->error);
     if (!plan) return run->error->status;
@@ -145,7 +148,8 @@ static void place_slots(sdx_build *build) {
             slot->place = block->place;
             slot->index = block->index;
             slot->offset = block->offset;
-            slot->tensor.data = block->place == SDX_AT_CONSTANT ? plan->slots[block->index].constant->tensor.data : NULL;
+            slot->tensor.data =
+                block->place == SDX_AT_CONSTANT ? plan->slots[block->index].constant->tensor.data : NULL;
         } else if (build->graph->values[id].producer >= 0) {
             const sdx_node *node = build->graph->nodes[build->graph->values[id].producer];
             const sdx_node_plan *made = &build->nodes[build->graph->values[id].producer];
@@ -174,7 +178,8 @@ static sdx_status list_slots(sdx_build *build) {
     int loose = 0, patched = 0;
     for (int id = 0; id < plan->n_slots; id++) {
         const sdx_slot *slot = &plan->slots[id];
-        if (slot->place == SDX_AT_RUNTIME) plan->loose[loose++] = id;
+        if (slot->place == SDX_AT_RUNTIME)
+            plan->loose[loose++] = id;
         else if (slot->shaped && (slot->place == SDX_AT_ARGUMENT || slot->place == SDX_AT_OUTPUT))
             plan->patched[patched++] = id;
     }
@@ -195,9 +200,16 @@ static sdx_status emit_step(sdx_build *build, int index) {
     const sdx_node_plan *made = &build->nodes[index];
     const sdx_node *node = build->graph->nodes[index];
     sdx_step *step = &plan->steps[plan->n_steps++];
-    *step = (sdx_step){.node = node, .index = index, .fixed = made->fixed, .plain = true, .first_in = plan->n_in,
-                       .first_out = plan->n_out, .wanted = made->wanted, .type = made->type,
-                       .scratch = made->scratch, .key = sdx_node_key(build->graph, node)};
+    *step = (sdx_step){.node = node,
+                       .index = index,
+                       .fixed = made->fixed,
+                       .plain = true,
+                       .first_in = plan->n_in,
+                       .first_out = plan->n_out,
+                       .wanted = made->wanted,
+                       .type = made->type,
+                       .scratch = made->scratch,
+                       .key = sdx_node_key(build->graph, node)};
     plan->n_in += node->n_in;
     plan->n_out += node->n_out;
     if (node->n_out > plan->most_out) plan->most_out = node->n_out;
@@ -278,8 +290,10 @@ sdx_status sdx_plan_build(sdx_plans *plans, sdx_plan_set *set, const sdx_argumen
     if (!status) status = sdx_build_blocks(&build);
     if (!status) status = finish(&build);
     sdx_arena_release(&build.temp);
-    if (!status) *out = build.plan;
-    else sdx_plan_release(build.plan);
+    if (!status)
+        *out = build.plan;
+    else
+        sdx_plan_release(build.plan);
     return status;
 }
 

@@ -13,7 +13,7 @@ typedef struct sdx_argument {
 } sdx_argument;
 
 typedef enum sdx_place {
-    SDX_AT_NOWHERE,  /* nobody reads it, or it is not computed */
+    SDX_AT_NOWHERE, /* nobody reads it, or it is not computed */
     SDX_AT_CONSTANT,
     SDX_AT_ARGUMENT, /* the bytes of argument `index` */
     SDX_AT_ARENA,    /* `offset` bytes into the working memory */
@@ -24,7 +24,7 @@ typedef enum sdx_place {
 /* One per value of the graph. */
 typedef struct sdx_slot {
     sdx_place place;
-    bool shaped;         /* `tensor` has its dtype and dims: checked when a run-time value arrives */
+    bool shaped; /* `tensor` has its dtype and dims: checked when a run-time value arrives */
     int index;
     size_t offset;
     sdx_tensor tensor;   /* constants: with data */
@@ -33,16 +33,16 @@ typedef struct sdx_slot {
 
 typedef struct sdx_step {
     const sdx_node *node;
-    int index;                  /* of the node in its graph */
-    bool fixed;                 /* every output has its place: nothing to infer */
-    bool plain;                 /* no run-time value among the inputs */
-    int first_in, first_out;    /* into the pointer arrays of a frame */
+    int index;               /* of the node in its graph */
+    bool fixed;              /* every output has its place: nothing to infer */
+    bool plain;              /* no run-time value among the inputs */
+    int first_in, first_out; /* into the pointer arrays of a frame */
     const bool *wanted;
     const sdx_type *type;       /* of the outputs, as far as known */
     size_t scratch, scratch_at; /* bytes, offset into the working memory */
     uint64_t key;               /* of random numbers: from the name of the first output */
     int n_drops;
-    const sdx_id *drops;        /* run-time values that nobody reads after this step */
+    const sdx_id *drops; /* run-time values that nobody reads after this step */
     struct sdx_plan_set *const *bodies;
 } sdx_step;
 
@@ -73,11 +73,11 @@ typedef struct sdx_plan {
     sdx_step *steps;
     sdx_slot *slots;
     int n_patched;
-    sdx_id *patched;      /* slots whose bytes are known when a run begins: ARGUMENT, OUTPUT */
+    sdx_id *patched; /* slots whose bytes are known when a run begins: ARGUMENT, OUTPUT */
     int n_loose;
-    sdx_id *loose;        /* slots at RUNTIME */
+    sdx_id *loose; /* slots at RUNTIME */
     sdx_plan_output *outputs;
-    size_t working_size;  /* bytes of working memory */
+    size_t working_size;     /* bytes of working memory */
     const sdx_node *largest; /* the node at which most of it is in use; for messages */
     struct sdx_frame *idle;  /* guarded by the lock of sdx_plans */
     struct sdx_plan *next;   /* the same: most recently used first */
@@ -88,7 +88,7 @@ typedef struct sdx_plan_set {
     const sdx_graph *graph;
     sdx_plan *plans;
     int n_plans;
-    bool listed;          /* by a profile under way */
+    bool listed; /* by a profile under way */
     struct sdx_plan_set *next;
     atomic_uint_fast64_t *calls, *nanoseconds; /* per node of the graph, when profiling; else NULL */
 } sdx_plan_set;

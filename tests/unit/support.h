@@ -11,20 +11,21 @@
 
 #include <cmocka.h>
 
-#define OK(call)                                                                            \
-    do {                                                                                    \
-        sdx_status ok_status_ = (call);                                                     \
-        if (ok_status_ != SDX_OK)                                                           \
-            fail_msg("%s: %s: %s", #call, sdx_status_text(ok_status_), test_error.message); \
+#define OK(call)                                                                                                       \
+    do {                                                                                                               \
+        sdx_status ok_status_ = (call);                                                                                \
+        if (ok_status_ != SDX_OK) fail_msg("%s: %s: %s", #call, sdx_status_text(ok_status_), test_error.message);      \
     } while (0)
 
-#define CONTAINS(text, words)                                                                 \
-    do {                                                                                      \
-        if (!strstr((text), (words))) fail_msg("'%s' does not contain '%s'", (text), (words)); \
+#define CONTAINS(text, words)                                                                                          \
+    do {                                                                                                               \
+        if (!strstr((text), (words))) fail_msg("'%s' does not contain '%s'", (text), (words));                         \
     } while (0)
 
-#define IDS(...) (int)(sizeof((sdx_id[]){__VA_ARGS__}) / sizeof(sdx_id)), (sdx_id[]){__VA_ARGS__}
-#define DIMS(...) (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]){__VA_ARGS__}
+#define IDS(...)                                                                                                       \
+    (int)(sizeof((sdx_id[]){__VA_ARGS__}) / sizeof(sdx_id)), (sdx_id[]) { __VA_ARGS__ }
+#define DIMS(...)                                                                                                      \
+    (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), (int64_t[]) { __VA_ARGS__ }
 #define SCALAR 0, NULL
 
 static sdx_error test_error;
@@ -153,7 +154,8 @@ static inline void expect_tensor(const sdx_value *value, sdx_dtype dtype, int ra
             if (memcmp(&got, &wanted, sizeof got) != 0)
                 fail_msg("element %lld is %.9g, expected %.9g", (long long)i, (double)got, (double)wanted);
         }
-    else if (shape.count) assert_memory_equal(value->tensor.data, data, sdx_tensor_bytes(&shape));
+    else if (shape.count)
+        assert_memory_equal(value->tensor.data, data, sdx_tensor_bytes(&shape));
 }
 
 #endif

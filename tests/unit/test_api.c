@@ -30,11 +30,12 @@ static void bindings(void **state) {
     sdx_model *model = two_inputs();
     sdx_session *session = new_session(model, 1);
     sdx_value *good = new_tensor(SDX_F32, DIMS(2, 4), NULL), *narrow = new_tensor(SDX_F32, DIMS(1, 3), NULL);
-    sdx_value *vector = new_tensor(SDX_F32, DIMS(4), NULL), *whole = new_tensor(SDX_I64, DIMS(2, 4), NULL), *list = NULL;
+    sdx_value *vector = new_tensor(SDX_F32, DIMS(4), NULL), *whole = new_tensor(SDX_I64, DIMS(2, 4), NULL),
+              *list = NULL;
     OK(sdx_value_sequence(&good, 1, SDX_F32, &test_error, &list));
     sdx_binding x = {"x", good}, out[] = {{"y", good}, {"z", NULL}}, wrong = {"w", NULL}, twice[] = {x, x};
-    const sdx_binding bad[] = {{"x", narrow}, {"x", vector}, {"x", whole}, {"x", list}, {"w", good},
-                               {"x", NULL},   {NULL, good}};
+    const sdx_binding bad[] = {{"x", narrow}, {"x", vector}, {"x", whole}, {"x", list},
+                               {"w", good},   {"x", NULL},   {NULL, good}};
     refused(session, &bad[0], 1, out, 1, SDX_SHAPE, "input 'x' is f32[1,3]; the model takes f32[?,4]");
     refused(session, &bad[1], 1, out, 1, SDX_SHAPE, "input 'x' is f32[4]; the model takes f32[?,4]");
     refused(session, &bad[2], 1, out, 1, SDX_TYPE, "input 'x' is i64[2,4]; the model takes f32[?,4]");

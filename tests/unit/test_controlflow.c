@@ -66,7 +66,8 @@ static void branches_of_different_types_are_refused(void **state) {
     set_body(g, g->nodes[0], "then_branch", yes);
     set_body(g, g->nodes[0], "else_branch", no);
     assert_int_equal(sdx_load_finish(model, NULL, &test_error), SDX_TYPE);
-    CONTAINS(test_error.message, "node 'y' (If, opset 21): output 0 is f32[] in then_branch; it is i64[] in else_branch");
+    CONTAINS(test_error.message,
+             "node 'y' (If, opset 21): output 0 is f32[] in then_branch; it is i64[] in else_branch");
     test_error = (sdx_error){0};
     sdx_model_close(model);
 }
@@ -96,7 +97,8 @@ static void nested_captures(void **state) {
     finish_model(model);
     bool flags[2] = {true, true};
     float data[] = {0, 0, 0};
-    sdx_binding in[] = {{"c", new_tensor(SDX_BOOL, SCALAR, flags)}, {"d", new_tensor(SDX_BOOL, SCALAR, flags)},
+    sdx_binding in[] = {{"c", new_tensor(SDX_BOOL, SCALAR, flags)},
+                        {"d", new_tensor(SDX_BOOL, SCALAR, flags)},
                         {"x", new_tensor(SDX_F32, DIMS(3), data)}};
     for (int way = 0; way < 4; way++) {
         float v = (way & 1 ? 2.0f : 1.0f) * (way & 2 ? -1.0f : 1.0f), want[] = {v, v, v};
@@ -142,8 +144,10 @@ static void trips_and_scans(void **state) {
     float x = 3, start = 1, want4[] = {-4, -7, -10, -13}, want3[] = {-4, -7, -10}, final4 = 13, final3 = 10;
     int64_t m = 4;
     bool cond = true;
-    sdx_binding in[] = {{"m", new_tensor(SDX_I64, DIMS(1), &m)}, {"x", new_tensor(SDX_F32, DIMS(1), &x)},
-                        {"start", new_tensor(SDX_F32, DIMS(1), &start)}, {"cond", new_tensor(SDX_BOOL, SCALAR, &cond)}};
+    sdx_binding in[] = {{"m", new_tensor(SDX_I64, DIMS(1), &m)},
+                        {"x", new_tensor(SDX_F32, DIMS(1), &x)},
+                        {"start", new_tensor(SDX_F32, DIMS(1), &start)},
+                        {"cond", new_tensor(SDX_BOOL, SCALAR, &cond)}};
     sdx_model *plain = counting(true, false), *stops = counting(true, true), *ignores = counting(false, true);
     expect_run(plain, in, 4, "final", SDX_F32, DIMS(1), &final4);
     expect_run(plain, in, 4, "final1", SDX_F32, DIMS(4, 1), want4);
@@ -183,8 +187,11 @@ static void growing_values(void **state) {
         add_output(g, loop->out[scanned]);
         finish_model(model);
         sdx_binding in = {"s", new_tensor(SDX_F32, DIMS(1), &start)};
-        if (scanned) expect_failure(model, &in, 1, "y1", SDX_SHAPE, "node 'y' (Loop, opset 21): the body gives f32[4] in trip 1");
-        else expect_run(model, &in, 1, "y", SDX_F32, DIMS(8), want);
+        if (scanned)
+            expect_failure(model, &in, 1, "y1", SDX_SHAPE,
+                           "node 'y' (Loop, opset 21): the body gives f32[4] in trip 1");
+        else
+            expect_run(model, &in, 1, "y", SDX_F32, DIMS(8), want);
         sdx_value_release(in.value);
         sdx_model_close(model);
     }
@@ -252,7 +259,8 @@ static void scan_axes_and_directions(void **state) {
     add_output(g, scan->out[0]);
     add_output(g, scan->out[1]);
     finish_model(model);
-    float start[] = {100, 200}, data[] = {1, 2, 3, 4, 5, 6}, final[] = {106, 215}, want[] = {106, 105, 103, 215, 211, 206};
+    float start[] = {100, 200}, data[] = {1, 2, 3, 4, 5, 6}, final[] = {106, 215},
+          want[] = {106, 105, 103, 215, 211, 206};
     sdx_binding in[] = {{"s", new_tensor(SDX_F32, DIMS(2), start)}, {"x", new_tensor(SDX_F32, DIMS(2, 3), data)}};
     expect_run(model, in, 2, "y", SDX_F32, DIMS(2), final);
     expect_run(model, in, 2, "y1", SDX_F32, DIMS(2, 3), want);
@@ -287,7 +295,8 @@ static void scan_of_batches(void **state) {
     add_output(g, scan->out[1]);
     finish_model(model);
     float start[] = {0, 10}, data[] = {1, 2, 3, 4, 5, 6}, final[] = {6, 19}, want[] = {-3, -5, -6, -15, -19, 0};
-    sdx_binding in[] = {{"n", new_tensor(SDX_I64, DIMS(2), lengths)}, {"s", new_tensor(SDX_F32, DIMS(2, 1), start)},
+    sdx_binding in[] = {{"n", new_tensor(SDX_I64, DIMS(2), lengths)},
+                        {"s", new_tensor(SDX_F32, DIMS(2, 1), start)},
                         {"x", new_tensor(SDX_F32, DIMS(2, 3, 1), data)}};
     expect_run(model, in, 3, "y", SDX_F32, DIMS(2, 1), final);
     expect_run(model, in, 3, "y1", SDX_F32, DIMS(2, 3, 1), want);

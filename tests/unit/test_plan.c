@@ -37,7 +37,8 @@ static void chains_share_bytes(void **state) {
     sdx_model *model = new_model();
     sdx_graph *g = model->graph;
     sdx_id x = add_input(g, "x", SDX_F32, DIMS(-1, 4));
-    sdx_id a = add_node(g, "Neg", "a", IDS(x)), b = add_node(g, "Exp", "b", IDS(a)), c = add_node(g, "Abs", "c", IDS(b));
+    sdx_id a = add_node(g, "Neg", "a", IDS(x)), b = add_node(g, "Exp", "b", IDS(a)),
+           c = add_node(g, "Abs", "c", IDS(b));
     sdx_id d = add_node(g, "Flatten", "d", IDS(c)), y = add_node(g, "Neg", "y", IDS(d));
     add_output(g, y);
     finish_model(model);
@@ -312,8 +313,8 @@ static void offsets_never_overlap(void **state) {
         int n = 1 + rand() % MOST;
         for (int i = 0; i < n; i++) {
             int first = rand() % 40;
-            blocks[i] = (sdx_block){.place = SDX_AT_ARENA, .first = first, .last = first + rand() % 10,
-                                    .size = (size_t)(rand() % 5000)};
+            blocks[i] = (sdx_block){
+                .place = SDX_AT_ARENA, .first = first, .last = first + rand() % 10, .size = (size_t)(rand() % 5000)};
         }
         sdx_arena arena;
         sdx_arena_init(&arena, &memory);
@@ -343,11 +344,16 @@ static void offsets_never_overlap(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chains_share_bytes),     cmocka_unit_test(living_values_are_kept),
-        cmocka_unit_test(views_of_one_block_broadcast), cmocka_unit_test(shape_chains_vanish),
-        cmocka_unit_test(shapes_given_at_run_time), cmocka_unit_test(outputs_are_fresh),
-        cmocka_unit_test(offsets_never_overlap),    cmocka_unit_test(views_of_constants),
-        cmocka_unit_test(long_chains),              cmocka_unit_test(plans_are_found_again),
+        cmocka_unit_test(chains_share_bytes),
+        cmocka_unit_test(living_values_are_kept),
+        cmocka_unit_test(views_of_one_block_broadcast),
+        cmocka_unit_test(shape_chains_vanish),
+        cmocka_unit_test(shapes_given_at_run_time),
+        cmocka_unit_test(outputs_are_fresh),
+        cmocka_unit_test(offsets_never_overlap),
+        cmocka_unit_test(views_of_constants),
+        cmocka_unit_test(long_chains),
+        cmocka_unit_test(plans_are_found_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,8 +112,7 @@ static void *run_many(void *argument) {
         sdx_binding in = {"x", j->inputs[k]}, out = {"y", NULL};
         if (sdx_session_run(j->session, &in, 1, &out, 1, &error) != SDX_OK)
             snprintf(j->wrong, sizeof j->wrong, "run %d: %.400s", i, error.message);
-        else if (memcmp(out.value->tensor.data, j->expected[k]->tensor.data,
-                        sdx_tensor_bytes(&out.value->tensor)) != 0)
+        else if (memcmp(out.value->tensor.data, j->expected[k]->tensor.data, sdx_tensor_bytes(&out.value->tensor)) != 0)
             snprintf(j->wrong, sizeof j->wrong, "run %d: input %d gives other bits than alone", i, k);
         sdx_value_release(out.value);
     }
@@ -271,8 +270,10 @@ static sdx_status create_and_run(sdx_model *model, int64_t n, const sdx_binding 
     sdx_binding out = {name, NULL};
     for (int turn = 0; turn < 2 && status == SDX_OK; turn++) {
         status = sdx_session_run(session, in, n_in, &out, 1, error);
-        if (status == SDX_OK) sdx_value_release(out.value);
-        else assert_null(out.value);
+        if (status == SDX_OK)
+            sdx_value_release(out.value);
+        else
+            assert_null(out.value);
         out.value = NULL;
     }
     *exhausted = atomic_load(&memory->fail_after) > 0;
@@ -288,7 +289,8 @@ static void fail_everywhere(sdx_model *model, const sdx_binding *in, size_t n_in
     for (; !exhausted; n++) {
         sdx_error error = {0};
         sdx_status status = create_and_run(model, n, in, n_in, name, &error, &exhausted);
-        if (exhausted) OK(status);
+        if (exhausted)
+            OK(status);
         else if (status != SDX_OUT_OF_MEMORY || !error.message[0])
             fail_msg("allocation %lld: %s: '%s'", (long long)n, sdx_status_text(status), error.message);
     }
