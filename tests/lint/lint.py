@@ -134,7 +134,7 @@ def rule_format():
 def rule_symbols():
     """The shared library exports what the public header declares, and reaches nothing that prints or ends."""
     library = os.path.join(BUILD, "libsardonyx.so")
-    declared = set(re.findall(r"SDX_API[^;]*?(\w+)\s*\(", without_comments(text_of("include/sardonyx.h"))))
+    declared = set(re.findall(r"(?<!define )SDX_API[^;]*?(\w+)\s*\(", without_comments(text_of("include/sardonyx.h"))))
     exported, needed = set(), set()
     for line in subprocess.run(["nm", "-D", library], text=True, capture_output=True, check=True).stdout.split("\n"):
         match = re.match(r"^\S*\s+([TUWw])\s+(\w+)", line)
