@@ -29,7 +29,8 @@ static sdx_status check_names(const sdx_model *model, const cli_list *list, cons
         for (size_t k = 0; k < sdx_model_input_count(model); k++) {
             const char *name = sdx_model_input(model, k)->name;
             known = known || rest_of(list->items[i], name);
-            if (used < 400) used += (size_t)snprintf(all + used, sizeof all - used, "%s'%.60s'", k ? ", " : "", cli_escaped(name));
+            if (used < 400)
+                used += (size_t)snprintf(all + used, sizeof all - used, "%s'%.60s'", k ? ", " : "", cli_escaped(name));
         }
         sdx_escape(shown, sizeof shown, list->items[i], strlen(list->items[i]));
         if (!known)
