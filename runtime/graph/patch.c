@@ -239,16 +239,16 @@ static bool node_removed(const sdx_patch *patch, int index) {
     return index < patch->n_removed && patch->removed[index];
 }
 
-static bool is_output(const sdx_graph *graph, sdx_id id) {
-    for (int k = 0; k < graph->n_outputs; k++)
-        if (graph->outputs[k] == id) return true;
-    return false;
-}
+/* Where an output's name can go. */
+typedef struct outputs {
+    bool *is_output; /* per value that was there when commit began */
+    int n;
+} outputs;
 
 /* `by` may take the output's name: it is made by a node that stays, or a plain constant, and is no output itself. */
-static bool can_take_name(const sdx_patch *patch, sdx_id by) {
+static bool can_take_name(const sdx_patch *patch, const outputs *names, sdx_id by) {
     const sdx_graph_value *value = &patch->graph->values[by];
-    if (value->is_input || is_output(patch->graph, by)) return false;
+    if (value->is_input || by >= names->n || names->is_output[by]) return false;
     return value->constant || (value->producer >= 0 && !node_removed(patch, value->producer));
 }
 
@@ -258,11 +258,12 @@ static void swap_names(sdx_graph *graph, sdx_id a, sdx_id b) {
     graph->values[b].name = name;
 }
 
-static sdx_status replace_output(sdx_patch *patch, int k) {
+static sdx_status replace_output(sdx_patch *patch, outputs *names, int k) {
     sdx_graph *graph = patch->graph;
     sdx_id old = graph->outputs[k], by = replacement(patch, old);
     if (by == SDX_NONE) return SDX_OK;
-    if (can_take_name(patch, by)) {
+    if (can_take_name(patch, names, by)) {
+        names->is_output[by] = true;
         swap_names(graph, old, by);
         graph->outputs[k] = by;
         return SDX_OK;
@@ -272,6 +273,15 @@ static sdx_status replace_output(sdx_patch *patch, int k) {
     swap_names(graph, old, out);
     graph->outputs[k] = out;
     return sdx_graph_add_node(graph, "", "Identity", "", 1, &by, 1, &out, patch->error) ? SDX_OK : oom(patch);
+}
+
+static sdx_status replace_outputs(sdx_patch *patch) {
+    sdx_graph *graph = patch->graph;
+    outputs names = {SDX_NEW_ARRAY(graph->arena, bool, graph->n_values, patch->error), graph->n_values};
+    if (!names.is_output) return oom(patch);
+    for (int k = 0; k < graph->n_outputs; k++) names.is_output[graph->outputs[k]] = true;
+    for (int k = 0; k < graph->n_outputs; k++) SDX_TRY(replace_output(patch, &names, k));
+    return SDX_OK;
 }
 
 static void keep_known_types(sdx_patch *patch) {
@@ -309,8 +319,7 @@ sdx_status sdx_patch_commit(sdx_patch *patch) {
     patch->status = follow_replacements(patch);
     if (patch->status != SDX_OK) return patch->status;
     keep_known_types(patch);
-    int n_outputs = patch->replaced ? patch->graph->n_outputs : 0;
-    for (int k = 0; k < n_outputs && patch->status == SDX_OK; k++) patch->status = replace_output(patch, k);
+    if (patch->replaced) patch->status = replace_outputs(patch);
     if (patch->status != SDX_OK) return patch->status;
     rewrite_reads(patch);
     drop_removed(patch);

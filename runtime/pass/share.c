@@ -16,7 +16,8 @@ typedef struct table {
 typedef struct sharer {
     sdx_graph *graph;
     sdx_patch patch;
-    sdx_id *same; /* per value: the one that stands for it */
+    sdx_id *same;    /* per value: the one that stands for it */
+    bool *is_output; /* per value: it must keep a value of its own */
     table table;
 } sharer;
 
@@ -69,12 +70,6 @@ static const sdx_tensor *shareable(const sdx_graph *graph, sdx_id id) {
     return value->constant->tensor.dtype == SDX_STRING ? NULL : &value->constant->tensor;
 }
 
-static bool is_output(const sdx_graph *graph, sdx_id id) {
-    for (int k = 0; k < graph->n_outputs; k++)
-        if (graph->outputs[k] == id) return true;
-    return false;
-}
-
 static void share_constants(sharer *s) {
     table_clear(&s->table);
     for (sdx_id id = 0; id < s->graph->n_values; id++) {
@@ -86,7 +81,7 @@ static void share_constants(sharer *s) {
             other = s->table.next[other - 1];
         if (!other)
             table_add(&s->table, id, hash);
-        else if (!is_output(s->graph, id)) {
+        else if (!s->is_output[id]) {
             s->same[id] = other - 1;
             sdx_patch_replace(&s->patch, id, other - 1);
         }
@@ -95,12 +90,30 @@ static void share_constants(sharer *s) {
 
 /* ---- nodes ---- */
 
+static uint64_t hash_strings(const table *t, uint64_t hash, const sdx_string *strings, size_t n) {
+    for (size_t k = 0; k < n; k++) hash = mix(t, hash, strings[k].data, strings[k].size);
+    return hash;
+}
+
+/* Whatever equal_attrs compares, so that unequal nodes seldom meet. */
 static uint64_t hash_attr(const table *t, uint64_t hash, const sdx_attr *attr) {
     hash = mix(t, hash ^ (uint64_t)attr->type, attr->name, strlen(attr->name));
-    if (attr->type == SDX_ATTR_INT) return mix(t, hash, &attr->i, sizeof attr->i);
-    if (attr->type == SDX_ATTR_FLOAT) return mix(t, hash, &attr->f, sizeof attr->f);
-    if (attr->type == SDX_ATTR_STRING) return mix(t, hash, attr->s.data, attr->s.size);
-    if (attr->type == SDX_ATTR_INTS) return mix(t, hash, attr->ints, attr->n * sizeof(int64_t));
+    switch (attr->type) {
+    case SDX_ATTR_INT: return mix(t, hash, &attr->i, sizeof attr->i);
+    case SDX_ATTR_FLOAT: return mix(t, hash, &attr->f, sizeof attr->f);
+    case SDX_ATTR_STRING: return hash_strings(t, hash, &attr->s, 1);
+    case SDX_ATTR_INTS: return mix(t, hash, attr->ints, attr->n * sizeof *attr->ints);
+    case SDX_ATTR_FLOATS: return mix(t, hash, attr->floats, attr->n * sizeof *attr->floats);
+    case SDX_ATTR_STRINGS: return hash_strings(t, hash, attr->strings, attr->n);
+    case SDX_ATTR_TENSOR:
+    case SDX_ATTR_SPARSE_TENSOR: return mix(t, hash, &attr->value, sizeof(sdx_value *));
+    case SDX_ATTR_GRAPH:
+    case SDX_ATTR_TENSORS:
+    case SDX_ATTR_GRAPHS:
+    case SDX_ATTR_SPARSE_TENSORS:
+    case SDX_ATTR_TYPE:
+    case SDX_ATTR_TYPES: return mix(t, hash, &attr, sizeof attr);
+    }
     return hash;
 }
 
@@ -139,17 +152,21 @@ static uint64_t hash_node(const sharer *s, const sdx_node *node) {
         sdx_id id = stand_in(s, node->in[k]);
         hash = mix(&s->table, hash, &id, sizeof id);
     }
+    for (int k = 0; k < node->n_out; k++) {
+        bool present = node->out[k] != SDX_NONE;
+        hash = mix(&s->table, hash, &present, sizeof present);
+    }
     for (int k = 0; k < node->n_attrs; k++) hash = hash_attr(&s->table, hash, &node->attrs[k]);
     return hash;
 }
 
-/* b may give its outputs to a's readers: it makes all that a makes. */
 static bool equal_nodes(const sharer *s, const sdx_node *a, const sdx_node *b) {
-    if (a->version != b->version || a->n_in != b->n_in || a->n_attrs != b->n_attrs || a->n_out > b->n_out) return false;
+    if (a->version != b->version || a->n_in != b->n_in || a->n_attrs != b->n_attrs || a->n_out != b->n_out)
+        return false;
     for (int k = 0; k < a->n_in; k++)
         if (stand_in(s, a->in[k]) != stand_in(s, b->in[k])) return false;
     for (int k = 0; k < a->n_out; k++)
-        if (a->out[k] != SDX_NONE && (b->out[k] == SDX_NONE || is_output(s->graph, a->out[k]))) return false;
+        if ((a->out[k] == SDX_NONE) != (b->out[k] == SDX_NONE)) return false;
     for (int k = 0; k < a->n_attrs; k++)
         if (!equal_attrs(&a->attrs[k], &b->attrs[k])) return false;
     return true;
@@ -157,6 +174,12 @@ static bool equal_nodes(const sharer *s, const sdx_node *a, const sdx_node *b) {
 
 static bool pure(const sdx_node *node) {
     return node->op && !(node->op->flags & SDX_OP_RANDOM) && !node->n_bodies && node->n_in > 0;
+}
+
+static bool makes_output(const sharer *s, const sdx_node *node) {
+    for (int k = 0; k < node->n_out; k++)
+        if (node->out[k] != SDX_NONE && s->is_output[node->out[k]]) return true;
+    return false;
 }
 
 static void share_nodes(sharer *s) {
@@ -172,6 +195,7 @@ static void share_nodes(sharer *s) {
             table_add(&s->table, k, hash);
             continue;
         }
+        if (makes_output(s, node)) continue;
         for (int o = 0; o < node->n_out; o++) {
             if (node->out[o] == SDX_NONE) continue;
             s->same[node->out[o]] = s->graph->nodes[other - 1]->out[o];
@@ -186,8 +210,10 @@ static sdx_status share_graph(sdx_graph *graph, sdx_error *error);
 static sdx_status share(sharer *s, sdx_arena *scratch, sdx_error *error) {
     int n = s->graph->n_values > s->graph->n_nodes ? s->graph->n_values : s->graph->n_nodes;
     s->same = SDX_NEW_ARRAY(scratch, sdx_id, s->graph->n_values, error);
-    if (!s->same || !table_init(&s->table, scratch, n, error)) return SDX_OUT_OF_MEMORY;
+    s->is_output = SDX_NEW_ARRAY(scratch, bool, s->graph->n_values, error);
+    if (!s->same || !s->is_output || !table_init(&s->table, scratch, n, error)) return SDX_OUT_OF_MEMORY;
     for (sdx_id id = 0; id < s->graph->n_values; id++) s->same[id] = id;
+    for (int k = 0; k < s->graph->n_outputs; k++) s->is_output[s->graph->outputs[k]] = true;
     share_constants(s);
     share_nodes(s);
     SDX_TRY(sdx_patch_commit(&s->patch));
