@@ -11,20 +11,22 @@
 
 typedef struct variable {
     const char *name;
-    char *before; /* NULL: was not set */
+    bool was_set, replaced;
+    char before[256];
 } variable;
 
 static bool set_variable(variable *v, const char *name, const char *value) {
     const char *now = getenv(name);
-    v->name = name;
-    v->before = now ? strdup(now) : NULL;
-    return (!now || v->before) && setenv(name, value, 1) == 0;
+    *v = (variable){.name = name, .was_set = now != NULL};
+    if (now && strlen(now) >= sizeof v->before) return false;
+    if (now) memcpy(v->before, now, strlen(now) + 1);
+    return v->replaced = setenv(name, value, 1) == 0;
 }
 
-static void restore_variable(variable *v) {
-    if (v->before) setenv(v->name, v->before, 1);
+static void restore_variable(const variable *v) {
+    if (!v->replaced) return;
+    if (v->was_set) setenv(v->name, v->before, 1);
     else unsetenv(v->name);
-    free(v->before);
 }
 
 static void *load(void) {
