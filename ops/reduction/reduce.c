@@ -86,47 +86,69 @@ static sdx_status reduce_compute(sdx_compute *compute, const void *params) {
     return y ? sdx_reduce_run(compute, p->kind, x, reduced, y) : compute->error->status;
 }
 
-#define WIDE           "|i32|i64|u32|u64"
-#define BYTES          WIDE "|i8|u8"
-#define OLD            "data:T -> reduced:T"
-#define NEW            "data:T axes:i64? -> reduced:T"
-#define OLD_ATTRIBUTES "axes:ints keepdims:int=1"
-#define NEW_ATTRIBUTES "keepdims:int=1 noop_with_empty_axes:int=0"
+/* dY spread over what was reduced. */
+static sdx_id spread(sdx_grad *grad, const reduce_params *p) {
+    const sdx_node *node = grad->node;
+    bool axes = node->n_in > 1 && node->in[1] != SDX_NONE;
+    sdx_id dY = grad->dY[0];
+    if (axes && !p->keepdims) dY = sdx_emit2(grad->patch, "Unsqueeze", dY, node->in[1]);
+    return sdx_emit2(grad->patch, "Expand", dY, sdx_emit1(grad->patch, "Shape", node->in[0]));
+}
 
-#define REDUCE(op, id, upgrade_, ...)                                                                                  \
+static sdx_status reduce_sum_grad(sdx_grad *grad, const void *params) {
+    grad->dX[0] = spread(grad, params);
+    return grad->patch->status;
+}
+
+/* How many were averaged is counted in i64: a narrow float may not hold the sizes. */
+static sdx_status reduce_mean_grad(sdx_grad *grad, const void *params) {
+    sdx_patch *patch = grad->patch;
+    sdx_id whole = sdx_emit1(patch, "Size", grad->node->in[0]), means = sdx_emit1(patch, "Size", grad->node->out[0]);
+    means = sdx_emit2(patch, "Max", means, sdx_patch_scalar(patch, SDX_I64, 1));
+    sdx_id n = sdx_emit2(patch, "CastLike", sdx_emit2(patch, "Div", whole, means), grad->dY[0]);
+    grad->dX[0] = sdx_emit2(patch, "Div", spread(grad, params), n);
+    return patch->status;
+}
+
+#define WIDE  "|i32|i64|u32|u64"
+#define BYTES WIDE "|i8|u8"
+#define OLD(since, types)                                                                                              \
+    { since, "data:T -> reduced:T", "T=" types, "axes:ints keepdims:int=1" }
+#define NEW(since, types)                                                                                              \
+    { since, "data:T axes:i64? -> reduced:T", "T=" types, "keepdims:int=1 noop_with_empty_axes:int=0" }
+
+#define REDUCE(op, id, upgrade_, gradient, ...)                                                                        \
     static sdx_status op##_bind(sdx_bind *bind, void *params) { return reduce_bind(bind, params, SDX_REDUCE_##id); }   \
     const sdx_op sdx_op_##op = {                                                                                       \
         .domain = "",                                                                                                  \
         .name = #op,                                                                                                   \
-        .versions = (const sdx_op_version[]){{1, OLD, "T=" SDX_T_FLOAT WIDE, OLD_ATTRIBUTES},                          \
-                                             {11, OLD, "T=" SDX_T_FLOAT WIDE, OLD_ATTRIBUTES},                         \
-                                             __VA_ARGS__,                                                              \
-                                             {0, NULL, NULL, NULL}},                                                   \
+        .versions =                                                                                                    \
+            (const sdx_op_version[]){                                                                                  \
+                OLD(1, SDX_T_FLOAT WIDE),                                                                              \
+                OLD(11, SDX_T_FLOAT WIDE),                                                                             \
+                __VA_ARGS__,                                                                                           \
+                {0, NULL, NULL, NULL},                                                                                 \
+            },                                                                                                         \
         .params_size = sizeof(reduce_params),                                                                          \
         .upgrade = upgrade_,                                                                                           \
         .bind = op##_bind,                                                                                             \
         .infer = reduce_infer,                                                                                         \
         .compute = reduce_compute,                                                                                     \
+        .grad = gradient,                                                                                              \
     };
-#define ROW13                                                                                                          \
-    { 13, OLD, "T=" SDX_T_FLOAT_BF WIDE, OLD_ATTRIBUTES }
-#define ROW18                                                                                                          \
-    { 18, NEW, "T=" SDX_T_FLOAT_BF WIDE, NEW_ATTRIBUTES }
-#define ROW28                                                                                                          \
-    { 28, NEW, "T=" SDX_T_FLOAT_BF, NEW_ATTRIBUTES }
-#define ROWS_ORDER                                                                                                     \
-    {12, OLD, "T=" SDX_T_FLOAT BYTES, OLD_ATTRIBUTES}, {13, OLD, "T=" SDX_T_FLOAT_BF BYTES, OLD_ATTRIBUTES},           \
-        {18, NEW, "T=" SDX_T_FLOAT_BF BYTES, NEW_ATTRIBUTES}, {                                                        \
-        20, NEW, "T=" SDX_T_FLOAT_BF BYTES "|bool", NEW_ATTRIBUTES                                                     \
-    }
 
-REDUCE(ReduceSum, SUM, reduce_upgrade, {13, NEW, "T=" SDX_T_FLOAT_BF WIDE, NEW_ATTRIBUTES})
-REDUCE(ReduceMean, MEAN, reduce_upgrade, ROW13, ROW18)
-REDUCE(ReduceProd, PROD, reduce_upgrade, ROW13, ROW18)
-REDUCE(ReduceL1, L1, reduce_upgrade, ROW13, ROW18)
-REDUCE(ReduceL2, L2, reduce_upgrade, ROW13, ROW18)
-REDUCE(ReduceSumSquare, SUM_SQUARE, reduce_upgrade, ROW13, ROW18)
-REDUCE(ReduceLogSum, LOG_SUM, NULL, ROW13, ROW18, ROW28)
-REDUCE(ReduceLogSumExp, LOG_SUM_EXP, NULL, ROW13, ROW18, ROW28)
-REDUCE(ReduceMax, MAX, reduce_upgrade, ROWS_ORDER)
-REDUCE(ReduceMin, MIN, reduce_upgrade, ROWS_ORDER)
+#define BASIC OLD(13, SDX_T_FLOAT_BF WIDE), NEW(18, SDX_T_FLOAT_BF WIDE)
+#define ORDER                                                                                                          \
+    OLD(12, SDX_T_FLOAT BYTES), OLD(13, SDX_T_FLOAT_BF BYTES), NEW(18, SDX_T_FLOAT_BF BYTES),                          \
+        NEW(20, SDX_T_FLOAT_BF BYTES "|bool")
+
+REDUCE(ReduceSum, SUM, reduce_upgrade, reduce_sum_grad, NEW(13, SDX_T_FLOAT_BF WIDE))
+REDUCE(ReduceMean, MEAN, reduce_upgrade, reduce_mean_grad, BASIC)
+REDUCE(ReduceProd, PROD, reduce_upgrade, NULL, BASIC)
+REDUCE(ReduceL1, L1, reduce_upgrade, NULL, BASIC)
+REDUCE(ReduceL2, L2, reduce_upgrade, NULL, BASIC)
+REDUCE(ReduceSumSquare, SUM_SQUARE, reduce_upgrade, NULL, BASIC)
+REDUCE(ReduceLogSum, LOG_SUM, NULL, NULL, BASIC, NEW(28, SDX_T_FLOAT_BF))
+REDUCE(ReduceLogSumExp, LOG_SUM_EXP, NULL, NULL, BASIC, NEW(28, SDX_T_FLOAT_BF))
+REDUCE(ReduceMax, MAX, reduce_upgrade, NULL, ORDER)
+REDUCE(ReduceMin, MIN, reduce_upgrade, NULL, ORDER)

@@ -9,6 +9,8 @@ enum { ROWS = 2, COLUMNS = 3, COUNT = ROWS * COLUMNS };
 typedef struct grad_case {
     const char *op;
     int n_in;
+    bool reduces; /* a second input names axis -1 */
+    int64_t keepdims;
 } grad_case;
 
 static void set_strings(sdx_graph *graph, sdx_node *node, const char *name, size_t n, const sdx_string *strings) {
@@ -26,8 +28,10 @@ static sdx_model *build(const grad_case *c, bool gradients) {
     model->n_opsets = 2;
     sdx_id in[2] = {add_input(graph, "a", SDX_F64, DIMS(ROWS, COLUMNS)), SDX_NONE};
     if (c->n_in == 2) in[1] = add_input(graph, "b", SDX_F64, DIMS(COLUMNS));
-    sdx_id y = add_node(graph, c->op, "y", c->n_in, in);
-    add_output(graph, y);
+    if (c->reduces) in[1] = add_constant(graph, "axes", SDX_I64, DIMS(1), (int64_t[]){-1});
+    sdx_node *tested = add_node_n(graph, c->op, "y", 1, c->reduces ? 2 : c->n_in, in);
+    if (c->reduces) set_int(graph, tested, "keepdims", c->keepdims);
+    add_output(graph, tested->out[0]);
     if (gradients) {
         sdx_id out[2];
         for (int k = 0; k < c->n_in; k++) out[k] = sdx_graph_add_value(graph, k ? "db" : "da", NULL, &test_error);
@@ -89,8 +93,25 @@ static void check_case(const grad_case *c) {
 
 static void test_gradients(void **state) {
     (void)state;
-    static const grad_case cases[] = {{"Add", 2}, {"Sub", 2}, {"Mul", 2},  {"Div", 2},  {"Sum", 2},     {"Neg", 1},
-                                      {"Exp", 1}, {"Log", 1}, {"Sqrt", 1}, {"Tanh", 1}, {"Sigmoid", 1}, {"Relu", 1}};
+    static const grad_case cases[] = {
+        {.op = "Add", .n_in = 2},
+        {.op = "Sub", .n_in = 2},
+        {.op = "Mul", .n_in = 2},
+        {.op = "Div", .n_in = 2},
+        {.op = "Sum", .n_in = 2},
+        {.op = "Neg", .n_in = 1},
+        {.op = "Exp", .n_in = 1},
+        {.op = "Log", .n_in = 1},
+        {.op = "Sqrt", .n_in = 1},
+        {.op = "Tanh", .n_in = 1},
+        {.op = "Sigmoid", .n_in = 1},
+        {.op = "Relu", .n_in = 1},
+        {.op = "ReduceSum", .n_in = 1},
+        {.op = "ReduceSum", .n_in = 1, .reduces = true},
+        {.op = "ReduceMean", .n_in = 1},
+        {.op = "ReduceMean", .n_in = 1, .reduces = true},
+        {.op = "ReduceMean", .n_in = 1, .reduces = true, .keepdims = 1},
+    };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) check_case(&cases[k]);
 }
 

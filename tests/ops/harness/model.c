@@ -16,6 +16,11 @@ static sdx_status set_opsets(const stage *s, const how *h, sdx_model *model, sdx
     return SDX_OK;
 }
 
+/* Axes and the like are constants where gradients are taken: shapes must be known to undo broadcasting. */
+static bool is_constant(const stage *s, const how *h, int k) {
+    return h->constants || s->in[k].constant || (h->weights && !differentiable(&s->in[k]));
+}
+
 static sdx_status add_value(const stage *s, const how *h, sdx_graph *graph, int k, sdx_value *value, sdx_id *out,
                             sdx_error *error) {
     char name[16];
@@ -25,7 +30,7 @@ static sdx_status add_value(const stage *s, const how *h, sdx_graph *graph, int 
     if (h->unknown_shapes) type.rank = -1;
     *out = sdx_graph_add_value(graph, sdx_arena_copy(graph->arena, name, strlen(name), error), &type, error);
     if (*out == SDX_NONE) return error->status;
-    if (!h->constants && !s->in[k].constant) return sdx_graph_add_input(graph, *out, error);
+    if (!is_constant(s, h, k)) return sdx_graph_add_input(graph, *out, error);
     sdx_graph_set_constant(graph, *out, value);
     return SDX_OK;
 }
@@ -104,7 +109,7 @@ static sdx_status run_session(const stage *s, const how *h, sdx_value *const *ov
     char names[2 * MAX_ARGS][16];
     size_t n_in = 0, n_out = 0;
     for (int k = 0; k < s->n_in; k++) {
-        if (!s->in[k].present || h->constants || s->in[k].constant) continue;
+        if (!s->in[k].present || is_constant(s, h, k)) continue;
         snprintf(names[k], sizeof names[k], "in%d", k);
         in[n_in++] = (sdx_binding){names[k], override && override[k] ? override[k] : s->in[k].value};
     }
