@@ -5,6 +5,7 @@
  * each activation is a channel of its own. */
 #include "ops/kernels/kernels.h"
 #include "ops/nn/norm.h"
+#include "ops/nn/norm_grad.h"
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
@@ -200,6 +201,45 @@ static sdx_status bn_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, job.work, x, job.out[0], room, p->training ? 3 : 1, fn, &job);
 }
 
+/* A parameter as it is multiplied with X. */
+static sdx_id grad_param(sdx_norm_grad *g, const bn_params *p, int k) {
+    sdx_id param = sdx_norm_grad_input(g, k);
+    return p->spatial ? sdx_norm_grad_channels(g, param) : param;
+}
+
+/* Statistics that are inputs: x̂ = (X - mean) r; dmean = -sum(dx̂) r, dvar = -sum(dx̂ x̂) r^2 / 2. */
+static sdx_norm_hat frozen_hat(sdx_norm_grad *g, const bn_params *p) {
+    sdx_patch *patch = g->patch;
+    sdx_id epsilon = sdx_patch_scalar(patch, g->work, p->epsilon);
+    sdx_id r =
+        sdx_emit1(patch, "Reciprocal", sdx_emit1(patch, "Sqrt", sdx_emit2(patch, "Add", grad_param(g, p, 4), epsilon)));
+    return (sdx_norm_hat){sdx_emit2(patch, "Mul", sdx_emit2(patch, "Sub", g->X, grad_param(g, p, 3)), r), r};
+}
+
+static sdx_status bn_grad(sdx_grad *grad, const void *params) {
+    const bn_params *p = params;
+    sdx_norm_grad g;
+    SDX_TRY(sdx_norm_grad_begin(&g, grad));
+    sdx_patch *patch = g.patch;
+    int64_t axes[SDX_MAX_RANK] = {0};
+    int n = p->spatial ? sdx_norm_grad_all_but_channels(&g, axes) : 1;
+    bool keep = g.rank == 1; /* one channel: its parameters have shape [1] */
+    sdx_norm_hat hat = p->training ? sdx_norm_grad_hat(&g, g.X, axes, n, p->epsilon, 0, true) : frozen_hat(&g, p);
+    sdx_id dx_hat = sdx_emit2(patch, "Mul", g.dY, grad_param(&g, p, 1));
+    sdx_norm_grad_set(&g, 1, sdx_norm_grad_sum(&g, sdx_emit2(patch, "Mul", g.dY, hat.hat), axes, n, keep));
+    sdx_norm_grad_set(&g, 2, sdx_norm_grad_sum(&g, g.dY, axes, n, keep));
+    if (p->training) {
+        sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, true));
+        return patch->status;
+    }
+    sdx_id through = sdx_emit2(patch, "Mul", dx_hat, hat.r), half = sdx_patch_scalar(patch, g.work, -0.5);
+    sdx_id by_variance = sdx_emit2(patch, "Mul", sdx_emit2(patch, "Mul", through, hat.hat), hat.r);
+    sdx_norm_grad_set(&g, 0, through);
+    sdx_norm_grad_set(&g, 3, sdx_emit1(patch, "Neg", sdx_norm_grad_sum(&g, through, axes, n, keep)));
+    sdx_norm_grad_set(&g, 4, sdx_emit2(patch, "Mul", half, sdx_norm_grad_sum(&g, by_variance, axes, n, keep)));
+    return patch->status;
+}
+
 #define OLD_SIGNATURE "X:T scale:T B:T mean:T var:T -> Y:T mean:T? var:T? saved_mean:T? saved_var:T?"
 
 const sdx_op sdx_op_BatchNormalization = {
@@ -224,4 +264,5 @@ const sdx_op sdx_op_BatchNormalization = {
     .infer = bn_infer,
     .scratch = bn_scratch,
     .compute = bn_compute,
+    .grad = bn_grad,
     .flags = SDX_OP_INPLACE};

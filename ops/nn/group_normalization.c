@@ -2,6 +2,7 @@
  * GroupNormalization: the statistics over each group of channels of each sample. scale and bias hold one element per
  * group in version 18 (deprecated for that) and one per channel from 21 on. */
 #include "ops/nn/norm.h"
+#include "ops/nn/norm_grad.h"
 #include <inttypes.h>
 #include <math.h>
 
@@ -114,6 +115,35 @@ static sdx_status gn_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, work, x, compute->out[0], room, 3, gn_line, &job);
 }
 
+/* X as [N][groups][the rest], where the statistics lie along the last axis. */
+static sdx_status gn_grad(sdx_grad *grad, const void *params) {
+    const gn_params *p = params;
+    sdx_norm_grad g;
+    SDX_TRY(sdx_norm_grad_begin(&g, grad));
+    sdx_patch *patch = g.patch;
+    int64_t axis = 2, zero_two[] = {0, 2}, others[SDX_MAX_RANK];
+    int n_others = sdx_norm_grad_all_but_channels(&g, others);
+    sdx_id grouped = sdx_patch_i64s(patch, (const int64_t[]){0, p->groups, -1}, 3),
+           shape = sdx_emit1(patch, "Shape", g.X);
+    sdx_norm_hat hat = sdx_norm_grad_hat(&g, sdx_emit2(patch, "Reshape", g.X, grouped), &axis, 1, p->epsilon, 0, true);
+    sdx_id scale = sdx_norm_grad_input(&g, 1), dY = g.dY, x_hat = hat.hat, dx_hat;
+    if (p->by_group) {
+        dY = sdx_emit2(patch, "Reshape", dY, grouped);
+        dx_hat = sdx_emit2(patch, "Mul", dY,
+                           sdx_emit2(patch, "Unsqueeze", scale, sdx_patch_i64s(patch, (const int64_t[]){1}, 1)));
+    } else {
+        x_hat = sdx_emit2(patch, "Reshape", x_hat, shape);
+        dx_hat = sdx_emit2(patch, "Mul", dY, sdx_norm_grad_channels(&g, scale));
+        dx_hat = sdx_emit2(patch, "Reshape", dx_hat, grouped);
+    }
+    const int64_t *summed = p->by_group ? zero_two : others;
+    int n = p->by_group ? 2 : n_others;
+    sdx_norm_grad_set(&g, 0, sdx_emit2(patch, "Reshape", sdx_norm_grad_back(&g, hat, dx_hat, &axis, 1, true), shape));
+    sdx_norm_grad_set(&g, 1, sdx_norm_grad_sum(&g, sdx_emit2(patch, "Mul", dY, x_hat), summed, n, false));
+    sdx_norm_grad_set(&g, 2, sdx_norm_grad_sum(&g, dY, summed, n, false));
+    return patch->status;
+}
+
 const sdx_op sdx_op_GroupNormalization = {
     .domain = "",
     .name = "GroupNormalization",
@@ -127,4 +157,5 @@ const sdx_op sdx_op_GroupNormalization = {
     .infer = gn_infer,
     .scratch = gn_scratch,
     .compute = gn_compute,
+    .grad = gn_grad,
     .flags = SDX_OP_INPLACE};

@@ -2,6 +2,7 @@
  * InstanceNormalization: y = scale * (x - mean) / sqrt(variance + epsilon) + B, the statistics over the space of each
  * channel of each sample. */
 #include "ops/nn/norm.h"
+#include "ops/nn/norm_grad.h"
 #include <math.h>
 
 typedef struct in_params {
@@ -73,6 +74,22 @@ static sdx_status in_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, work, x, compute->out[0], room, 3, in_line, &job);
 }
 
+static sdx_status in_grad(sdx_grad *grad, const void *params) {
+    const in_params *p = params;
+    sdx_norm_grad g;
+    SDX_TRY(sdx_norm_grad_begin(&g, grad));
+    int64_t axes[SDX_MAX_RANK], others[SDX_MAX_RANK];
+    int n = 0, n_others = sdx_norm_grad_all_but_channels(&g, others);
+    for (int d = 2; d < g.rank; d++) axes[n++] = d;
+    sdx_norm_hat hat = sdx_norm_grad_hat(&g, g.X, axes, n, p->epsilon, 0, true);
+    sdx_id scale = sdx_norm_grad_channels(&g, sdx_norm_grad_input(&g, 1));
+    sdx_id dx_hat = sdx_emit2(g.patch, "Mul", g.dY, scale), by_hat = sdx_emit2(g.patch, "Mul", g.dY, hat.hat);
+    sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, true));
+    sdx_norm_grad_set(&g, 1, sdx_norm_grad_sum(&g, by_hat, others, n_others, false));
+    sdx_norm_grad_set(&g, 2, sdx_norm_grad_sum(&g, g.dY, others, n_others, false));
+    return g.patch->status;
+}
+
 const sdx_op sdx_op_InstanceNormalization = {
     .domain = "",
     .name = "InstanceNormalization",
@@ -87,4 +104,5 @@ const sdx_op sdx_op_InstanceNormalization = {
     .infer = in_infer,
     .scratch = in_scratch,
     .compute = in_compute,
+    .grad = in_grad,
     .flags = SDX_OP_INPLACE};

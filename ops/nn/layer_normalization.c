@@ -2,6 +2,7 @@
  * LayerNormalization: Y = (X - Mean) / sqrt(Var + epsilon) * Scale + B over the dimensions from `axis` on. Computed in
  * f32 or f64 whatever stash_type says; Mean and InvStdDev are rounded to it once. */
 #include "ops/nn/norm.h"
+#include "ops/nn/norm_grad.h"
 #include <math.h>
 
 typedef struct ln_params {
@@ -87,6 +88,21 @@ static sdx_status ln_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, work, x, compute->out[0], room, 3, ln_line, &job);
 }
 
+static sdx_status ln_grad(sdx_grad *grad, const void *params) {
+    const ln_params *p = params;
+    sdx_norm_grad g;
+    SDX_TRY(sdx_norm_grad_begin(&g, grad));
+    int64_t axes[SDX_MAX_RANK];
+    int n = 0;
+    for (int d = axis_of(p, g.rank); d < g.rank; d++) axes[n++] = d;
+    sdx_norm_hat hat = sdx_norm_grad_hat(&g, g.X, axes, n, p->epsilon, 0, true);
+    sdx_id dx_hat = sdx_emit2(g.patch, "Mul", g.dY, sdx_norm_grad_input(&g, 1));
+    sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, true));
+    sdx_norm_grad_set(&g, 1, sdx_emit2(g.patch, "Mul", g.dY, hat.hat));
+    sdx_norm_grad_set(&g, 2, g.dY);
+    return g.patch->status;
+}
+
 const sdx_op sdx_op_LayerNormalization = {
     .domain = "",
     .name = "LayerNormalization",
@@ -99,4 +115,5 @@ const sdx_op sdx_op_LayerNormalization = {
     .infer = ln_infer,
     .scratch = ln_scratch,
     .compute = ln_compute,
+    .grad = ln_grad,
     .flags = SDX_OP_INPLACE};

@@ -2,6 +2,7 @@
  * LpNormalization: output = input / (sum |input|^p)^(1/p) along one axis; 0 where the norm is 0. */
 #include "ops/kernels/kernels.h"
 #include "ops/nn/norm.h"
+#include "ops/nn/norm_grad.h"
 #include <inttypes.h>
 #include <math.h>
 
@@ -70,6 +71,23 @@ static sdx_status lp_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, job.work, x, compute->out[0], compute->scratch, 2, lp_line, &job);
 }
 
+/* dX = (dY - slope sum(dY Y)) / norm with slope = Y (p = 2) or sign X (p = 1); 0 where the norm is 0. */
+static sdx_status lp_grad(sdx_grad *grad, const void *params) {
+    const lp_params *p = params;
+    sdx_norm_grad g;
+    SDX_TRY(sdx_norm_grad_begin(&g, grad));
+    sdx_patch *patch = g.patch;
+    sdx_id in[2] = {g.X, sdx_patch_i64s(patch, &p->axis, 1)}, zero = sdx_patch_scalar(patch, g.work, 0);
+    sdx_id norm = sdx_patch_node(patch, "", p->p == 1 ? "ReduceL1" : "ReduceL2", 2, in, 1)->out[0];
+    sdx_id choice[3] = {sdx_emit2(patch, "Equal", norm, zero), zero, sdx_emit1(patch, "Reciprocal", norm)};
+    sdx_id r = sdx_patch_node(patch, "", "Where", 3, choice, 1)->out[0];
+    sdx_id Y = sdx_emit2(patch, "Mul", g.X, r), slope = p->p == 1 ? sdx_emit1(patch, "Sign", g.X) : Y;
+    sdx_id sum = sdx_norm_grad_sum(&g, sdx_emit2(patch, "Mul", g.dY, Y), &p->axis, 1, true);
+    sdx_id rest = sdx_emit2(patch, "Sub", g.dY, sdx_emit2(patch, "Mul", slope, sum));
+    sdx_norm_grad_set(&g, 0, sdx_emit2(patch, "Mul", rest, r));
+    return patch->status;
+}
+
 const sdx_op sdx_op_LpNormalization = {
     .domain = "",
     .name = "LpNormalization",
@@ -81,4 +99,5 @@ const sdx_op sdx_op_LpNormalization = {
     .infer = lp_infer,
     .scratch = lp_scratch,
     .compute = lp_compute,
+    .grad = lp_grad,
     .flags = SDX_OP_INPLACE};

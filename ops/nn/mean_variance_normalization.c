@@ -2,6 +2,7 @@
  * MeanVarianceNormalization: Y = (X - mean) / (sqrt(variance) + 1e-9) over `axes`. The schema's body takes the variance
  * as E[X^2] - E[X]^2; here it is taken about the mean, which is the same number without the cancellation. */
 #include "ops/nn/norm.h"
+#include "ops/nn/norm_grad.h"
 #include <inttypes.h>
 #include <math.h>
 
@@ -66,6 +67,19 @@ static sdx_status mvn_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, job.work, x, compute->out[0], compute->scratch, 3, mvn_line, &job);
 }
 
+static sdx_status mvn_grad(sdx_grad *grad, const void *params) {
+    const mvn_params *p = params;
+    sdx_norm_grad g;
+    SDX_TRY(sdx_norm_grad_begin(&g, grad));
+    int64_t axes[SDX_MAX_RANK];
+    int n = 0;
+    for (; n < (int)p->axes.n; n++) axes[n] = p->axes.data[n];
+    for (; p->axes.n == 0 && n < g.rank; n++) axes[n] = n;
+    sdx_norm_hat hat = sdx_norm_grad_hat(&g, g.X, axes, n, 0, 1e-9, true);
+    sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, g.dY, axes, n, true));
+    return g.patch->status;
+}
+
 const sdx_op sdx_op_MeanVarianceNormalization = {
     .domain = "",
     .name = "MeanVarianceNormalization",
@@ -77,4 +91,5 @@ const sdx_op sdx_op_MeanVarianceNormalization = {
     .infer = mvn_infer,
     .scratch = mvn_scratch,
     .compute = mvn_compute,
+    .grad = mvn_grad,
     .flags = SDX_OP_INPLACE};

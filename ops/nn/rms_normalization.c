@@ -3,6 +3,7 @@
  * which may differ from X's; computed in f32 or f64 whatever stash_type says, and rounded once. */
 #include "ops/kernels/kernels.h"
 #include "ops/nn/norm.h"
+#include "ops/nn/norm_grad.h"
 #include <math.h>
 
 typedef struct rms_params {
@@ -68,6 +69,20 @@ static sdx_status rms_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, work, x, compute->out[0], room, 2, rms_line, &job);
 }
 
+static sdx_status rms_grad(sdx_grad *grad, const void *params) {
+    const rms_params *p = params;
+    sdx_norm_grad g;
+    SDX_TRY(sdx_norm_grad_begin(&g, grad));
+    int64_t axes[SDX_MAX_RANK];
+    int n = 0;
+    for (int d = axis_of(p, g.rank); d < g.rank; d++) axes[n++] = d;
+    sdx_norm_hat hat = sdx_norm_grad_hat(&g, g.X, axes, n, p->epsilon, 0, false);
+    sdx_id dx_hat = sdx_emit2(g.patch, "Mul", g.dY, sdx_norm_grad_input(&g, 1));
+    sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, false));
+    sdx_norm_grad_set(&g, 1, sdx_emit2(g.patch, "Mul", g.dY, hat.hat));
+    return g.patch->status;
+}
+
 const sdx_op sdx_op_RMSNormalization = {
     .domain = "",
     .name = "RMSNormalization",
@@ -79,4 +94,5 @@ const sdx_op sdx_op_RMSNormalization = {
     .infer = rms_infer,
     .scratch = rms_scratch,
     .compute = rms_compute,
+    .grad = rms_grad,
     .flags = SDX_OP_INPLACE};
