@@ -170,7 +170,7 @@ static sdx_model *endless(void) {
 static void *set_flag(void *flag) {
     struct timespec pause = {0, 30000000};
     nanosleep(&pause, NULL);
-    *(volatile int *)flag = 1;
+    __atomic_store_n((int *)flag, 1, __ATOMIC_RELAXED);
     return NULL;
 }
 
