@@ -149,6 +149,44 @@ static sdx_status dropout_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, x->count, GRAIN, dropout_range, &job);
 }
 
+/* The mask that was drawn. A node that does not give it away is replaced by its like that does. */
+static sdx_id grad_mask(sdx_grad *grad) {
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    if (node->n_out > 1 && node->out[1] != SDX_NONE) return node->out[1];
+    sdx_node *with_mask = sdx_patch_node(patch, "", "Dropout", node->n_in, node->in, 2);
+    sdx_patch_attrs_of(patch, with_mask, node, NULL, 0);
+    sdx_patch_replace(patch, node->out[0], with_mask->out[0]);
+    sdx_patch_remove(patch, node);
+    return with_mask->out[1];
+}
+
+/* dX = mask ? dY / (1 - ratio) : 0 in training, else dY. */
+static sdx_status dropout_grad(sdx_grad *grad, const void *params) {
+    const dropout_params *p = params;
+    const sdx_node *node = grad->node;
+    sdx_patch *patch = grad->patch;
+    if (!p->by_input && p->training)
+        return sdx_fail(grad->error, SDX_UNSUPPORTED,
+                        "a mask that is no bool has no gradient; opset 12 has bool masks");
+    grad->dX[0] = grad->dY[0];
+    if (node->n_in < 3 || node->in[2] == SDX_NONE) return SDX_OK;
+    sdx_dtype dtype = patch->graph->values[node->out[0]].type.dtype;
+    sdx_id one = sdx_patch_scalar(patch, dtype, 1), zero = sdx_patch_scalar(patch, dtype, 0), ratio = node->in[1];
+    if (ratio == SDX_NONE) {
+        ratio = sdx_patch_scalar(patch, dtype, 0.5);
+    } else {
+        sdx_node *cast = sdx_patch_node(patch, "", "Cast", 1, &ratio, 1);
+        sdx_patch_int(patch, cast, "to", dtype);
+        ratio = cast->out[0];
+    }
+    sdx_id scaled[3] = {node->in[2], sdx_emit1(patch, "Reciprocal", sdx_emit2(patch, "Sub", one, ratio)), one};
+    sdx_id scale = sdx_patch_node(patch, "", "Where", 3, scaled, 1)->out[0];
+    sdx_id kept[3] = {grad_mask(grad), sdx_emit2(patch, "Mul", grad->dY[0], scale), zero};
+    grad->dX[0] = sdx_patch_node(patch, "", "Where", 3, kept, 1)->out[0];
+    return patch->status;
+}
+
 #define T_22 SDX_T_FLOAT_BF "|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
 
 const sdx_op sdx_op_Dropout = {
@@ -173,4 +211,5 @@ const sdx_op sdx_op_Dropout = {
     .infer = dropout_infer,
     .scratch = dropout_scratch,
     .compute = dropout_compute,
+    .grad = dropout_grad,
     .flags = SDX_OP_INPLACE | SDX_OP_RANDOM};

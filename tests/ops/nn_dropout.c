@@ -7,6 +7,13 @@ static void identity(sdx_case_run *run) {
     for (int64_t k = 0; k < run->in[0].count; k++) y[k] = run->in[0].v[k], mask[k] = 1;
 }
 
+/* RandomState(0) with ratio 0.5, eight elements. */
+static void seeded(sdx_case_run *run) {
+    static const double mask[8] = {1, 1, 1, 1, 0, 1, 0, 1};
+    double *y = sdx_case_output_like(run, 0, 0), *drawn = sdx_case_output_like(run, 1, 0);
+    for (int64_t k = 0; k < 8; k++) y[k] = 2 * mask[k] * run->in[0].v[k], drawn[k] = mask[k];
+}
+
 #define DROPOUT(suffix, version, ...)                                                                                  \
     { .name = "dropout_" suffix, .op = "Dropout", .opset = version, __VA_ARGS__ }
 
@@ -34,6 +41,10 @@ const sdx_case sdx_cases[] = {
     DROPOUT("22_seed_0", 22, .attributes = "seed:int=0", .inputs = "T[8]={1 2 3 4 5 6 7 8} f32[]={0.5} bool[]={1}",
             .outputs = "Y mask", .types = "T=bf16|f16|f32|f64",
             .expect = "T[8]={2 4 6 8 0 12 0 16} bool[8]={1 1 1 1 0 1 0 1}"),
+    DROPOUT("22_seed_gradient", 22, .attributes = "seed:int=0", .inputs = "T[8]=normal f32[]={0.5} bool[]={1}",
+            .types = "T=bf16|f16|f32|f64", .reference = seeded),
+    DROPOUT("22_seed_gradient_mask", 22, .attributes = "seed:int=0", .inputs = "T[8]=normal - bool[]={1}",
+            .types = "T=bf16|f16|f32|f64", .outputs = "Y mask", .reference = seeded),
     DROPOUT("22_seed_7", 22, .attributes = "seed:int=7", .inputs = "T[6]={1 2 3 4 5 6} - bool[]={1}",
             .types = "T=bf16|f16|f32|f64", .expect = "T[6]={0 4 0 8 10 12}"),
     DROPOUT("22_seed_mask_only", 22, .attributes = "seed:int=0", .inputs = "T[8]=normal f32[]={0.5} bool[]={1}",
