@@ -10,8 +10,8 @@ enum { TILE = 32, LINE_BYTES = 64 << 10, LINE = 64, FOLD = 4096 }; /* elements, 
 /* Strides in bytes from here on; `size` is that of a run. */
 typedef struct job {
     sdx_move box;
-    int64_t step, blocks;             /* the innermost dimension is cut into `blocks` pieces of `step` */
-    int across;                       /* tiles: the dimension along which the source is dense; else -1 */
+    int64_t step, blocks; /* the innermost dimension is cut into `blocks` pieces of `step` */
+    int across;           /* tiles: the dimension along which the source is dense; else -1 */
     int64_t across_blocks;
 } job;
 
@@ -48,10 +48,9 @@ static void widen(sdx_move *box) {
 
 static bool is_element(size_t size) { return size == 1 || size == 2 || size == 4 || size == 8 || size == 16; }
 
-#define COPY_LINE(bytes)                                                   \
-    case bytes:                                                            \
-        for (int64_t i = 0; i < n; i++, to += to_step, from += from_step)  \
-            memcpy(to, from, bytes);                                       \
+#define COPY_LINE(bytes)                                                                                               \
+    case bytes:                                                                                                        \
+        for (int64_t i = 0; i < n; i++, to += to_step, from += from_step) memcpy(to, from, bytes);                     \
         return
 
 static void copy_line(size_t size, int64_t n, unsigned char *to, int64_t to_step, const unsigned char *from,
@@ -188,10 +187,9 @@ static void run_tiles(void *argument, int64_t begin, int64_t end, int worker) {
         int64_t rows = box->dim[inner] - row < TILE ? box->dim[inner] - row : TILE;
         int64_t columns = box->dim[across] - column < TILE ? box->dim[across] - column : TILE;
         bool folds = box->to[across] % FOLD == 0 && box->size <= 8;
-        (folds ? copy_staged : copy_direct)(box->size, rows, columns,
-                                            w.to + column * box->to[across] + row * box->to[inner], box->to[across],
-                                            w.from + row * box->from[inner] + column * box->from[across],
-                                            box->from[inner]);
+        (folds ? copy_staged : copy_direct)(
+            box->size, rows, columns, w.to + column * box->to[across] + row * box->to[inner], box->to[across],
+            w.from + row * box->from[inner] + column * box->from[across], box->from[inner]);
         if ((i + 1) % per_box == 0) walk_next(j, &w);
     }
 }
@@ -252,8 +250,13 @@ void sdx_move_into(sdx_move *move, const sdx_tensor *from, const sdx_tensor *to)
 
 sdx_status sdx_move_all(sdx_compute *compute, const sdx_tensor *from, const sdx_tensor *to) {
     if (from->data == to->data) return SDX_OK;
-    sdx_move move = {.size = sdx_dtype_size(to->dtype), .rank = 1, .dim = {to->count}, .from = {1}, .to = {1},
-                     .source = from->data, .target = to->data};
+    sdx_move move = {.size = sdx_dtype_size(to->dtype),
+                     .rank = 1,
+                     .dim = {to->count},
+                     .from = {1},
+                     .to = {1},
+                     .source = from->data,
+                     .target = to->data};
     return sdx_move_run(compute, &move);
 }
 
@@ -261,8 +264,9 @@ sdx_status sdx_check_indices(sdx_error *error, const char *name, const sdx_tenso
     for (int64_t i = 0; i < indices->count; i++) {
         int64_t index = sdx_index_at(indices, i);
         if (index < -size || index >= size)
-            return sdx_fail(error, SDX_VALUE, "entry %" PRId64 " of input '%s' is %" PRId64
-                            "; it must be in [%" PRId64 ", %" PRId64 "]", i, name, index, -size, size - 1);
+            return sdx_fail(error, SDX_VALUE,
+                            "entry %" PRId64 " of input '%s' is %" PRId64 "; it must be in [%" PRId64 ", %" PRId64 "]",
+                            i, name, index, -size, size - 1);
     }
     return SDX_OK;
 }
@@ -284,8 +288,7 @@ sdx_status sdx_check_axes(sdx_error *error, const char *name, int64_t *axes, int
             return sdx_fail(error, SDX_SHAPE, "entry %d of '%s' is %" PRId64 "; it must be in [%d, %d] for rank %d", i,
                             name, axes[i], -rank, rank - 1, rank);
         if (axes[i] < 0) axes[i] += rank;
-        if (seen >> axes[i] & 1)
-            return sdx_fail(error, SDX_VALUE, "'%s' names axis %" PRId64 " twice", name, axes[i]);
+        if (seen >> axes[i] & 1) return sdx_fail(error, SDX_VALUE, "'%s' names axis %" PRId64 " twice", name, axes[i]);
         seen |= (uint64_t)1 << axes[i];
     }
     return SDX_OK;

@@ -49,7 +49,8 @@ static inline int64_t sdx_index_at(const sdx_tensor *tensor, int64_t i) {
     return tensor->dtype == SDX_I32 ? ((const int32_t *)tensor->data)[i] : ((const int64_t *)tensor->data)[i];
 }
 
-/* Every entry must be in [-size, size): a VALUE error names the value, its place and the range. `name` is the input's. */
+/* Every entry must be in [-size, size): a VALUE error names the value, its place and the range. `name` is the input's.
+ */
 sdx_status sdx_check_indices(sdx_error *error, const char *name, const sdx_tensor *indices, int64_t size);
 
 /* Contents of an i64 or i32 vector or scalar at run time; a SHAPE error when there are more than `most`. */

@@ -55,28 +55,36 @@ static sdx_status constant_of_shape_compute(sdx_compute *compute, const void *pa
     SDX_TRY(check_dims(compute->error, dims, n));
     sdx_tensor *out = sdx_compute_output(compute, 0, n, dims);
     if (!out) return compute->error->status;
-    sdx_move move = {.size = sdx_dtype_size(p->dtype), .rank = 1, .dim = {out->count}, .from = {0}, .to = {1},
-                     .source = p->bytes, .target = out->data};
+    sdx_move move = {.size = sdx_dtype_size(p->dtype),
+                     .rank = 1,
+                     .dim = {out->count},
+                     .from = {0},
+                     .to = {1},
+                     .source = p->bytes,
+                     .target = out->data};
     return sdx_move_run(compute, &move);
 }
 
 const sdx_op sdx_op_ConstantOfShape = {
     .domain = "",
     .name = "ConstantOfShape",
-    .versions = (const sdx_op_version[]){
-        {9, "input:T1 -> output:T2", "T1=i64 T2=" SDX_T_NUMERIC "|bool", "value:tensor"},
-        {20, "input:T1 -> output:T2", "T1=i64 T2=" SDX_T_NUMERIC_BF "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz",
-         "value:tensor"},
-        {21, "input:T1 -> output:T2", "T1=i64 T2=" SDX_T_NUMERIC_BF
-         "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|u4", "value:tensor"},
-        {23, "input:T1 -> output:T2", "T1=i64 T2=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|u4", "value:tensor"},
-        {24, "input:T1 -> output:T2", "T1=i64 T2=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i4|u4", "value:tensor"},
-        {25, "input:T1 -> output:T2", "T1=i64 T2=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|u2|u4", "value:tensor"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {9, "input:T1 -> output:T2", "T1=i64 T2=" SDX_T_NUMERIC "|bool", "value:tensor"},
+            {20, "input:T1 -> output:T2", "T1=i64 T2=" SDX_T_NUMERIC_BF "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz",
+             "value:tensor"},
+            {21, "input:T1 -> output:T2",
+             "T1=i64 T2=" SDX_T_NUMERIC_BF "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|u4", "value:tensor"},
+            {23, "input:T1 -> output:T2",
+             "T1=i64 T2=" SDX_T_NUMERIC_BF "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|u4", "value:tensor"},
+            {24, "input:T1 -> output:T2",
+             "T1=i64 T2=" SDX_T_NUMERIC_BF "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i4|u4",
+             "value:tensor"},
+            {25, "input:T1 -> output:T2",
+             "T1=i64 T2=" SDX_T_NUMERIC_BF "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|u2|u4",
+             "value:tensor"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(constant_of_shape_params),
     .bind = constant_of_shape_bind,
     .infer = constant_of_shape_infer,

@@ -47,12 +47,13 @@ static sdx_status eye_like_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_EyeLike = {
     .domain = "",
     .name = "EyeLike",
-    .versions = (const sdx_op_version[]){
-        {9, "input:T1 -> output:T2", "T1=" SDX_T_NUMERIC "|bool T2=" SDX_T_NUMERIC "|bool", "dtype:int k:int=0"},
-        {22, "input:T1 -> output:T2", "T1=" SDX_T_NUMERIC_BF "|bool T2=" SDX_T_NUMERIC_BF "|bool",
-         "dtype:int k:int=0"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {9, "input:T1 -> output:T2", "T1=" SDX_T_NUMERIC "|bool T2=" SDX_T_NUMERIC "|bool", "dtype:int k:int=0"},
+            {22, "input:T1 -> output:T2", "T1=" SDX_T_NUMERIC_BF "|bool T2=" SDX_T_NUMERIC_BF "|bool",
+             "dtype:int k:int=0"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(eye_like_params),
     .bind = eye_like_bind,
     .infer = eye_like_infer,

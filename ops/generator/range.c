@@ -59,8 +59,10 @@ static sdx_status read_scalars(sdx_error *error, const sdx_tensor *const *in, ra
         if (in[k]->count != 1)
             return sdx_fail(error, SDX_SHAPE, "input '%s' has %" PRId64 " elements; it must be a scalar", names[k],
                             in[k]->count);
-        if (s->whole) s->i[k] = whole_of(in[k]);
-        else s->f[k] = real_of(in[k]);
+        if (s->whole)
+            s->i[k] = whole_of(in[k]);
+        else
+            s->f[k] = real_of(in[k]);
     }
     if (s->whole) return count_whole(error, s);
     double count = ceil((s->f[1] - s->f[0]) / s->f[2]);
@@ -131,11 +133,12 @@ static sdx_status range_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Range = {
     .domain = "",
     .name = "Range",
-    .versions = (const sdx_op_version[]){
-        {11, "start:T limit:T delta:T -> output:T", "T=f32|f64|i16|i32|i64", ""},
-        {27, "start:T limit:T delta:T -> output:T", "T=" SDX_T_FLOAT_BF "|i16|i32|i64", "stash_type:int=1"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "start:T limit:T delta:T -> output:T", "T=f32|f64|i16|i32|i64", ""},
+            {27, "start:T limit:T delta:T -> output:T", "T=" SDX_T_FLOAT_BF "|i16|i32|i64", "stash_type:int=1"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(range_params),
     .bind = range_bind,
     .infer = range_infer,

@@ -47,8 +47,7 @@ static sdx_status top_k_infer(sdx_infer *infer, const void *params) {
     if (infer->n_out > 1) infer->out[1].dtype = SDX_I64;
     if (rank < 0) return SDX_OK;
     SDX_TRY(sdx_infer_axis(infer, "axis", p->axis, rank, &axis));
-    if (infer->n_in > 1 && infer->value[1])
-        SDX_TRY(read_k(infer->error, infer->value[1], infer->in[0]->dim[axis], &k));
+    if (infer->n_in > 1 && infer->value[1]) SDX_TRY(read_k(infer->error, infer->value[1], infer->in[0]->dim[axis], &k));
     for (int o = 0; o < infer->n_out; o++) infer->out[o].dim[axis] = k;
     return SDX_OK;
 }
@@ -137,8 +136,10 @@ static sdx_status top_k_compute(sdx_compute *compute, const void *params) {
         if (!compute->wanted[o]) continue;
         sdx_tensor *out = sdx_compute_output(compute, o, x->rank, dims);
         if (!out) return compute->error->status;
-        if (o == 0) job.values = out;
-        else job.indices = out;
+        if (o == 0)
+            job.values = out;
+        else
+            job.indices = out;
     }
     job.inner = sdx_product(dims, axis + 1, x->rank);
     int64_t lines = sdx_product(dims, 0, axis) * job.inner;
@@ -153,15 +154,16 @@ static sdx_status top_k_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_TopK = {
     .domain = "",
     .name = "TopK",
-    .versions = (const sdx_op_version[]){
-        {1, "X:T -> Values:T Indices:I", "T=" SDX_T_FLOAT " I=i64", "axis:int=-1 k:int!"},
-        {10, "X:T K:i64 -> Values:T Indices:I", "T=" SDX_T_FLOAT " I=i64", "axis:int=-1"},
-        {11, "X:T K:i64 -> Values:T Indices:I", "T=" SDX_T_NUMERIC " I=i64",
-         "axis:int=-1 largest:int=1 sorted:int=1"},
-        {24, "X:T K:i64 -> Values:T Indices:I", "T=" SDX_T_NUMERIC_BF " I=i64",
-         "axis:int=-1 largest:int=1 sorted:int=1"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "X:T -> Values:T Indices:I", "T=" SDX_T_FLOAT " I=i64", "axis:int=-1 k:int!"},
+            {10, "X:T K:i64 -> Values:T Indices:I", "T=" SDX_T_FLOAT " I=i64", "axis:int=-1"},
+            {11, "X:T K:i64 -> Values:T Indices:I", "T=" SDX_T_NUMERIC " I=i64",
+             "axis:int=-1 largest:int=1 sorted:int=1"},
+            {24, "X:T K:i64 -> Values:T Indices:I", "T=" SDX_T_NUMERIC_BF " I=i64",
+             "axis:int=-1 largest:int=1 sorted:int=1"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(top_k_params),
     .upgrade = top_k_upgrade,
     .bind = top_k_bind,

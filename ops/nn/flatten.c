@@ -19,8 +19,10 @@ static int64_t fold_dims(const sdx_type *in, int first, int end) {
     int unknown = 0;
     for (int d = first; d < end; d++) {
         if (in->dim[d] == 0) return 0;
-        if (in->dim[d] < 0) unknown++, symbol = in->dim[d];
-        else product *= in->dim[d];
+        if (in->dim[d] < 0)
+            unknown++, symbol = in->dim[d];
+        else
+            product *= in->dim[d];
     }
     return unknown == 0 ? product : unknown == 1 && product == 1 ? symbol : -1;
 }
@@ -54,17 +56,18 @@ static sdx_status flatten_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Flatten = {
     .domain = "",
     .name = "Flatten",
-    .versions = (const sdx_op_version[]){
-        {1, "input:T -> output:T", "T=" SDX_T_FLOAT, "axis:int=1"},
-        {9, "input:T -> output:T", "T=" SDX_T_ALL, "axis:int=1"},
-        {11, "input:T -> output:T", "T=" SDX_T_ALL, "axis:int=1"},
-        {13, "input:T -> output:T", "T=" SDX_T_ALL_BF, "axis:int=1"},
-        {21, "input:T -> output:T", "T=" SDX_T_ALL_IR10, "axis:int=1"},
-        {23, "input:T -> output:T", "T=" SDX_T_ALL_IR11, "axis:int=1"},
-        {24, "input:T -> output:T", "T=" SDX_T_ALL_IR12, "axis:int=1"},
-        {25, "input:T -> output:T", "T=" SDX_T_ALL_IR13, "axis:int=1"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "input:T -> output:T", "T=" SDX_T_FLOAT, "axis:int=1"},
+            {9, "input:T -> output:T", "T=" SDX_T_ALL, "axis:int=1"},
+            {11, "input:T -> output:T", "T=" SDX_T_ALL, "axis:int=1"},
+            {13, "input:T -> output:T", "T=" SDX_T_ALL_BF, "axis:int=1"},
+            {21, "input:T -> output:T", "T=" SDX_T_ALL_IR10, "axis:int=1"},
+            {23, "input:T -> output:T", "T=" SDX_T_ALL_IR11, "axis:int=1"},
+            {24, "input:T -> output:T", "T=" SDX_T_ALL_IR12, "axis:int=1"},
+            {25, "input:T -> output:T", "T=" SDX_T_ALL_IR13, "axis:int=1"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(flatten_params),
     .bind = flatten_bind,
     .infer = flatten_infer,

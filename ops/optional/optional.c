@@ -32,9 +32,12 @@ static sdx_status optional_compute(sdx_compute *compute, const void *params) {
     sdx_value *item = given ? compute->services->share_input(compute, 0) : NULL;
     if (given && !item) return compute->error->status;
     sdx_type held = {.rank = -1};
-    if (!item) held = *p->type;
-    else if (item->kind == SDX_TENSOR) held = sdx_type_make(item->tensor.dtype, -1);
-    else held = (sdx_type){.kind = item->kind, .rank = -1, .elem = &item->item_type};
+    if (!item)
+        held = *p->type;
+    else if (item->kind == SDX_TENSOR)
+        held = sdx_type_make(item->tensor.dtype, -1);
+    else
+        held = (sdx_type){.kind = item->kind, .rank = -1, .elem = &item->item_type};
     sdx_value *optional =
         sdx_value_new_items(compute->memory, SDX_OPTIONAL, &item, given ? 1 : 0, &held, compute->error);
     sdx_value_release(item);
@@ -46,13 +49,15 @@ static sdx_status optional_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Optional = {
     .domain = "",
     .name = "Optional",
-    .versions = (const sdx_op_version[]){
-        {15, "input:V? -> output:O", "V=" SDX_T_ALL "|seq(" SDX_T_ALL ") O=opt(" SDX_T_ALL "|seq(" SDX_T_ALL "))",
-         "type:type"},
-        {28, "input:V? -> output:O", "V=" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ") O=opt(" SDX_T_ALL_IR14 "|seq("
-         SDX_T_ALL_IR14 "))", "type:type"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {15, "input:V? -> output:O", "V=" SDX_T_ALL "|seq(" SDX_T_ALL ") O=opt(" SDX_T_ALL "|seq(" SDX_T_ALL "))",
+             "type:type"},
+            {28, "input:V? -> output:O",
+             "V=" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ") O=opt(" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 "))",
+             "type:type"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(optional_params),
     .bind = optional_bind,
     .infer = optional_infer,

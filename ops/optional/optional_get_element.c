@@ -5,8 +5,10 @@
 static sdx_status optional_get_element_infer(sdx_infer *infer, const void *params) {
     (void)params;
     const sdx_type *in = infer->in[0];
-    if (in->kind != SDX_OPTIONAL) infer->out[0] = *in;
-    else if (in->elem) infer->out[0] = *in->elem;
+    if (in->kind != SDX_OPTIONAL)
+        infer->out[0] = *in;
+    else if (in->elem)
+        infer->out[0] = *in->elem;
     return SDX_OK;
 }
 
@@ -27,14 +29,20 @@ static sdx_status optional_get_element_compute(sdx_compute *compute, const void 
 const sdx_op sdx_op_OptionalGetElement = {
     .domain = "",
     .name = "OptionalGetElement",
-    .versions = (const sdx_op_version[]){
-        {15, "input:O -> output:V", "O=opt(" SDX_T_ALL "|seq(" SDX_T_ALL ")) V=" SDX_T_ALL "|seq(" SDX_T_ALL ")", ""},
-        {18, "input:O -> output:V", "O=" SDX_T_ALL "|seq(" SDX_T_ALL ")|opt(" SDX_T_ALL "|seq(" SDX_T_ALL ")) V="
-         SDX_T_ALL "|seq(" SDX_T_ALL ")", ""},
-        {28, "input:O -> output:V", "O=" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ")|opt(" SDX_T_ALL_IR14 "|seq("
-         SDX_T_ALL_IR14 ")) V=" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ")", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {15, "input:O -> output:V", "O=opt(" SDX_T_ALL "|seq(" SDX_T_ALL ")) V=" SDX_T_ALL "|seq(" SDX_T_ALL ")",
+             ""},
+            {18, "input:O -> output:V",
+             "O=" SDX_T_ALL "|seq(" SDX_T_ALL ")|opt(" SDX_T_ALL "|seq(" SDX_T_ALL ")) V=" SDX_T_ALL "|seq(" SDX_T_ALL
+             ")",
+             ""},
+            {28, "input:O -> output:V",
+             "O=" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ")|opt(" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14
+             ")) V=" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ")",
+             ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = optional_get_element_infer,
     .compute = optional_get_element_compute,
 };

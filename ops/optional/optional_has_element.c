@@ -22,14 +22,15 @@ static sdx_status optional_has_element_compute(sdx_compute *compute, const void 
 const sdx_op sdx_op_OptionalHasElement = {
     .domain = "",
     .name = "OptionalHasElement",
-    .versions = (const sdx_op_version[]){
-        {15, "input:O -> output:B", "O=opt(" SDX_T_ALL "|seq(" SDX_T_ALL ")) B=bool", ""},
-        {18, "input:O? -> output:B", "O=" SDX_T_ALL "|seq(" SDX_T_ALL ")|opt(" SDX_T_ALL "|seq(" SDX_T_ALL
-         ")) B=bool", ""},
-        {28, "input:O? -> output:B", "O=" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ")|opt(" SDX_T_ALL_IR14 "|seq("
-         SDX_T_ALL_IR14 ")) B=bool", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {15, "input:O -> output:B", "O=opt(" SDX_T_ALL "|seq(" SDX_T_ALL ")) B=bool", ""},
+            {18, "input:O? -> output:B",
+             "O=" SDX_T_ALL "|seq(" SDX_T_ALL ")|opt(" SDX_T_ALL "|seq(" SDX_T_ALL ")) B=bool", ""},
+            {28, "input:O? -> output:B",
+             "O=" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ")|opt(" SDX_T_ALL_IR14 "|seq(" SDX_T_ALL_IR14 ")) B=bool", ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = optional_has_element_infer,
     .compute = optional_has_element_compute,
 };

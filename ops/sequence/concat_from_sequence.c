@@ -32,8 +32,10 @@ static sdx_status check_items(sdx_compute *compute, const sdx_value *sequence, i
                             i, item->rank, first->rank);
         for (int d = 0; d < first->rank; d++)
             if ((stack || d != axis) && item->dim[d] != first->dim[d])
-                return sdx_fail(compute->error, SDX_SHAPE, "dimension %d of item %zu of 'input_sequence' is %" PRId64
-                                "; that of item 0 is %" PRId64, d, i, item->dim[d], first->dim[d]);
+                return sdx_fail(compute->error, SDX_SHAPE,
+                                "dimension %d of item %zu of 'input_sequence' is %" PRId64
+                                "; that of item 0 is %" PRId64,
+                                d, i, item->dim[d], first->dim[d]);
         if (__builtin_add_overflow(*total, stack ? 1 : item->dim[axis], total))
             return sdx_fail(compute->error, SDX_SHAPE, "the sum of the dimensions overflows");
     }
@@ -61,8 +63,12 @@ static sdx_status concat_from_sequence_compute(sdx_compute *compute, const void 
     for (size_t i = 0; i < sequence->n_items; i++) {
         const sdx_tensor *item = &sequence->items[i]->tensor;
         int64_t length = p->stack ? 1 : item->dim[axis];
-        sdx_move move = {.size = size, .rank = 2, .dim = {outer, length * inner}, .from = {length * inner, 1},
-                         .to = {total * inner, 1}, .source = item->data,
+        sdx_move move = {.size = size,
+                         .rank = 2,
+                         .dim = {outer, length * inner},
+                         .from = {length * inner, 1},
+                         .to = {total * inner, 1},
+                         .source = item->data,
                          .target = (char *)out->data + (size_t)(at * inner) * size};
         SDX_TRY(sdx_move_run(compute, &move));
         at += length;
@@ -73,10 +79,12 @@ static sdx_status concat_from_sequence_compute(sdx_compute *compute, const void 
 const sdx_op sdx_op_ConcatFromSequence = {
     .domain = "",
     .name = "ConcatFromSequence",
-    .versions = (const sdx_op_version[]){
-        {11, "input_sequence:S -> concat_result:T", "S=seq(" SDX_T_ALL ") T=" SDX_T_ALL, "axis:int! new_axis:int=0"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "input_sequence:S -> concat_result:T", "S=seq(" SDX_T_ALL ") T=" SDX_T_ALL,
+             "axis:int! new_axis:int=0"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(concat_from_sequence_params),
     .bind = concat_from_sequence_bind,
     .infer = concat_from_sequence_infer,

@@ -54,8 +54,8 @@ sdx_status sdx_sequence_position(sdx_compute *compute, int k, int64_t n, int64_t
                         position->count);
     if (position) at = sdx_index_at(position, 0);
     if (at < -n || at > most)
-        return sdx_fail(compute->error, SDX_VALUE, "input 'position' is %" PRId64 "; it must be in [%" PRId64 ", %"
-                        PRId64 "]", at, -n, most);
+        return sdx_fail(compute->error, SDX_VALUE,
+                        "input 'position' is %" PRId64 "; it must be in [%" PRId64 ", %" PRId64 "]", at, -n, most);
     *out = (size_t)(at < 0 ? at + n : at);
     return SDX_OK;
 }

@@ -23,10 +23,11 @@ static sdx_status sequence_at_compute(sdx_compute *compute, const void *params) 
 const sdx_op sdx_op_SequenceAt = {
     .domain = "",
     .name = "SequenceAt",
-    .versions = (const sdx_op_version[]){
-        {11, "input_sequence:S position:I -> tensor:T", "S=seq(" SDX_T_ALL ") T=" SDX_T_ALL " I=i32|i64", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "input_sequence:S position:I -> tensor:T", "S=seq(" SDX_T_ALL ") T=" SDX_T_ALL " I=i32|i64", ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = sequence_at_infer,
     .compute = sequence_at_compute,
 };

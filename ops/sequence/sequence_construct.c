@@ -19,10 +19,11 @@ static sdx_status sequence_construct_compute(sdx_compute *compute, const void *p
 const sdx_op sdx_op_SequenceConstruct = {
     .domain = "",
     .name = "SequenceConstruct",
-    .versions = (const sdx_op_version[]){
-        {11, "inputs:T* -> output_sequence:S", "T=" SDX_T_ALL " S=seq(" SDX_T_ALL ")", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "inputs:T* -> output_sequence:S", "T=" SDX_T_ALL " S=seq(" SDX_T_ALL ")", ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = sequence_construct_infer,
     .compute = sequence_construct_compute,
 };

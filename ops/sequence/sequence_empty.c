@@ -27,10 +27,11 @@ static sdx_status sequence_empty_compute(sdx_compute *compute, const void *param
 const sdx_op sdx_op_SequenceEmpty = {
     .domain = "",
     .name = "SequenceEmpty",
-    .versions = (const sdx_op_version[]){
-        {11, "-> output:S", "S=seq(" SDX_T_ALL ")", "dtype:int"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "-> output:S", "S=seq(" SDX_T_ALL ")", "dtype:int"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sequence_empty_params),
     .bind = sequence_empty_bind,
     .infer = sequence_empty_infer,

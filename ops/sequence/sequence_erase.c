@@ -24,10 +24,11 @@ static sdx_status sequence_erase_compute(sdx_compute *compute, const void *param
 const sdx_op sdx_op_SequenceErase = {
     .domain = "",
     .name = "SequenceErase",
-    .versions = (const sdx_op_version[]){
-        {11, "input_sequence:S position:I? -> output_sequence:S", "S=seq(" SDX_T_ALL ") I=i32|i64", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "input_sequence:S position:I? -> output_sequence:S", "S=seq(" SDX_T_ALL ") I=i32|i64", ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = sequence_erase_infer,
     .compute = sequence_erase_compute,
 };

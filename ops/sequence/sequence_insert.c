@@ -29,11 +29,12 @@ static sdx_status sequence_insert_compute(sdx_compute *compute, const void *para
 const sdx_op sdx_op_SequenceInsert = {
     .domain = "",
     .name = "SequenceInsert",
-    .versions = (const sdx_op_version[]){
-        {11, "input_sequence:S tensor:T position:I? -> output_sequence:S", "T=" SDX_T_ALL " S=seq(" SDX_T_ALL
-         ") I=i32|i64", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "input_sequence:S tensor:T position:I? -> output_sequence:S",
+             "T=" SDX_T_ALL " S=seq(" SDX_T_ALL ") I=i32|i64", ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = sequence_insert_infer,
     .compute = sequence_insert_compute,
 };

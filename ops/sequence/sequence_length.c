@@ -21,10 +21,11 @@ static sdx_status sequence_length_compute(sdx_compute *compute, const void *para
 const sdx_op sdx_op_SequenceLength = {
     .domain = "",
     .name = "SequenceLength",
-    .versions = (const sdx_op_version[]){
-        {11, "input_sequence:S -> length:I", "S=seq(" SDX_T_ALL ") I=i64", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "input_sequence:S -> length:I", "S=seq(" SDX_T_ALL ") I=i64", ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = sequence_length_infer,
     .compute = sequence_length_compute,
 };

@@ -34,8 +34,7 @@ static sdx_status sequence_map_infer(sdx_infer *infer, const void *params) {
     }
     SDX_TRY(infer->infer_body(infer, p->body, infer->n_in, in, out));
     for (int k = 0; k < infer->n_out; k++) {
-        if (out[k].kind > SDX_TENSOR)
-            return sdx_fail(infer->error, SDX_TYPE, "output %d of the body is no tensor", k);
+        if (out[k].kind > SDX_TENSOR) return sdx_fail(infer->error, SDX_TYPE, "output %d of the body is no tensor", k);
         SDX_TRY(sdx_infer_sequence(infer, k, out[k].dtype));
     }
     return SDX_OK;
@@ -43,10 +42,10 @@ static sdx_status sequence_map_infer(sdx_infer *infer, const void *params) {
 
 /* All of one call; the references in shared[] and made[] are released at its end. */
 typedef struct map_run {
-    size_t n;                  /* items */
-    sdx_value **in, **out;     /* of one run of the body */
-    sdx_value **shared;        /* tensors that every run gets */
-    sdx_value **made;          /* [output][item] */
+    size_t n;              /* items */
+    sdx_value **in, **out; /* of one run of the body */
+    sdx_value **shared;    /* tensors that every run gets */
+    sdx_value **made;      /* [output][item] */
 } map_run;
 
 static sdx_status map_begin(sdx_compute *compute, int n_out, map_run *run) {
@@ -113,11 +112,12 @@ static sdx_status sequence_map_compute(sdx_compute *compute, const void *params)
 const sdx_op sdx_op_SequenceMap = {
     .domain = "",
     .name = "SequenceMap",
-    .versions = (const sdx_op_version[]){
-        {17, "input_sequence:S additional_inputs:V**0 -> out_sequence:S**", "S=seq(" SDX_T_ALL ") V=" SDX_T_ALL
-         "|seq(" SDX_T_ALL ")", "body:graph!"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {17, "input_sequence:S additional_inputs:V**0 -> out_sequence:S**",
+             "S=seq(" SDX_T_ALL ") V=" SDX_T_ALL "|seq(" SDX_T_ALL ")", "body:graph!"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sequence_map_params),
     .bind = sequence_map_bind,
     .infer = sequence_map_infer,

@@ -38,8 +38,9 @@ static sdx_status count_pieces(sdx_error *error, const sdx_tensor *split, int64_
     for (int64_t i = 0; i < split->count; i++) {
         int64_t length = sdx_index_at(split, i);
         if (length < 0 || __builtin_add_overflow(sum, length, &sum))
-            return sdx_fail(error, SDX_VALUE, "entry %" PRId64 " of input 'split' is %" PRId64 "; it must be in [0, %"
-                            PRId64 "]", i, length, n);
+            return sdx_fail(error, SDX_VALUE,
+                            "entry %" PRId64 " of input 'split' is %" PRId64 "; it must be in [0, %" PRId64 "]", i,
+                            length, n);
     }
     if (sum != n)
         return sdx_fail(error, SDX_VALUE, "the entries of input 'split' sum to %" PRId64 "; the axis has %" PRId64, sum,
@@ -56,9 +57,13 @@ static sdx_value *piece(sdx_compute *compute, int axis, int64_t first, int64_t l
     sdx_value *value = sdx_value_new_tensor(compute->memory, in->dtype, rank, dims, compute->error);
     if (!value) return NULL;
     size_t size = sdx_dtype_size(in->dtype);
-    sdx_move move = {.size = size, .rank = 2, .dim = {sdx_product(in->dim, 0, axis), length * inner},
-                     .from = {in->dim[axis] * inner, 1}, .to = {length * inner, 1},
-                     .source = (const char *)in->data + (size_t)(first * inner) * size, .target = value->tensor.data};
+    sdx_move move = {.size = size,
+                     .rank = 2,
+                     .dim = {sdx_product(in->dim, 0, axis), length * inner},
+                     .from = {in->dim[axis] * inner, 1},
+                     .to = {length * inner, 1},
+                     .source = (const char *)in->data + (size_t)(first * inner) * size,
+                     .target = value->tensor.data};
     if (sdx_move_run(compute, &move) == SDX_OK) return value;
     sdx_value_release(value);
     return NULL;
@@ -84,13 +89,14 @@ static sdx_status split_to_sequence_compute(sdx_compute *compute, const void *pa
 const sdx_op sdx_op_SplitToSequence = {
     .domain = "",
     .name = "SplitToSequence",
-    .versions = (const sdx_op_version[]){
-        {11, "input:T split:I? -> output_sequence:S", "T=" SDX_T_ALL " I=i32|i64 S=seq(" SDX_T_ALL ")",
-         "axis:int=0 keepdims:int=1"},
-        {24, "input:T split:I? -> output_sequence:S", "T=" SDX_T_ALL_BF " I=i32|i64 S=seq(" SDX_T_ALL_BF ")",
-         "axis:int=0 keepdims:int=1"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "input:T split:I? -> output_sequence:S", "T=" SDX_T_ALL " I=i32|i64 S=seq(" SDX_T_ALL ")",
+             "axis:int=0 keepdims:int=1"},
+            {24, "input:T split:I? -> output_sequence:S", "T=" SDX_T_ALL_BF " I=i32|i64 S=seq(" SDX_T_ALL_BF ")",
+             "axis:int=0 keepdims:int=1"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(split_to_sequence_params),
     .bind = split_to_sequence_bind,
     .infer = split_to_sequence_infer,

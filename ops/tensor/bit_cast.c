@@ -49,12 +49,15 @@ static sdx_status bit_cast_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_BitCast = {
     .domain = "",
     .name = "BitCast",
-    .versions = (const sdx_op_version[]){
-        {26, "input:T1 -> output:T2", "T1=" SDX_T_NUMERIC_BF
-         "|bool|c128|c64|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|u2|u4 T2=" SDX_T_NUMERIC_BF
-         "|bool|c128|c64|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|u2|u4", "to:int!"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {26, "input:T1 -> output:T2",
+             "T1=" SDX_T_NUMERIC_BF
+             "|bool|c128|c64|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|u2|u4 T2=" SDX_T_NUMERIC_BF
+             "|bool|c128|c64|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|u2|u4",
+             "to:int!"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(bit_cast_params),
     .bind = bit_cast_bind,
     .infer = bit_cast_infer,

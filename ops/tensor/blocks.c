@@ -17,8 +17,8 @@ sdx_status sdx_blocks_bind(sdx_bind *bind, void *params) {
 sdx_status sdx_blocks_divide(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out) {
     *out = dim < 0 ? -1 : dim / by;
     if (dim >= 0 && dim % by)
-        return sdx_fail(error, SDX_SHAPE, "dimension %d of input 'input' is %" PRId64 "; it must be a multiple of %"
-                        PRId64, d, dim, by);
+        return sdx_fail(error, SDX_SHAPE,
+                        "dimension %d of input 'input' is %" PRId64 "; it must be a multiple of %" PRId64, d, dim, by);
     return SDX_OK;
 }
 

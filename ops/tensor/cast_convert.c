@@ -41,15 +41,15 @@ static float odd_f32(double v) {
     return sdx_f32_from_bits(inward ? bits - 1 : bits + 1);
 }
 
-#define EACH(to_type, from_type, expression)        \
-    do {                                            \
-        const from_type *from_ = x;                 \
-        to_type *to_ = y;                           \
-        for (int64_t i = 0; i < n; i++) {           \
-            from_type v = from_[i];                 \
-            to_[i] = (to_type)(expression);         \
-        }                                           \
-        return;                                     \
+#define EACH(to_type, from_type, expression)                                                                           \
+    do {                                                                                                               \
+        const from_type *from_ = x;                                                                                    \
+        to_type *to_ = y;                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            from_type v = from_[i];                                                                                    \
+            to_[i] = (to_type)(expression);                                                                            \
+        }                                                                                                              \
+        return;                                                                                                        \
     } while (0)
 
 static void load_i64(sdx_dtype from, const void *x, int64_t *y, int64_t n) {
@@ -67,9 +67,12 @@ static void load_i64(sdx_dtype from, const void *x, int64_t *y, int64_t n) {
 }
 
 static void load_f32(const sdx_kernels *kernels, sdx_dtype from, const void *x, float *y, int64_t n) {
-    if (from == SDX_F16) kernels->f32_from_f16(x, y, n);
-    else if (from == SDX_BF16) kernels->f32_from_bf16(x, y, n);
-    else EACH(float, uint8_t, sdx_f32_from_f8(from, v));
+    if (from == SDX_F16)
+        kernels->f32_from_f16(x, y, n);
+    else if (from == SDX_BF16)
+        kernels->f32_from_bf16(x, y, n);
+    else
+        EACH(float, uint8_t, sdx_f32_from_f8(from, v));
 }
 
 static void store_f8(const sdx_cast *cast, const float *x, uint8_t *y, int64_t n) {
@@ -78,64 +81,70 @@ static void store_f8(const sdx_cast *cast, const float *x, uint8_t *y, int64_t n
 }
 
 /* From i64 and from u64 in the same bits: only floating results differ. */
-#define STORE_INTEGER(name, type)                                                                   \
-    static void name(const sdx_cast *cast, const void *x, void *y, int64_t n) {                     \
-        float single[BLOCK];                                                                        \
-        switch ((int)cast->to) {                                                                    \
-        case SDX_BOOL: EACH(uint8_t, type, v != 0);                                                 \
-        case SDX_I8:                                                                                \
-        case SDX_U8: EACH(uint8_t, type, v);                                                        \
-        case SDX_I16:                                                                               \
-        case SDX_U16: EACH(uint16_t, type, v);                                                      \
-        case SDX_I32:                                                                               \
-        case SDX_U32: EACH(uint32_t, type, v);                                                      \
-        case SDX_I64:                                                                               \
-        case SDX_U64: EACH(uint64_t, type, v);                                                      \
-        case SDX_U4: EACH(uint8_t, type, low_bits((int64_t)v, 4, false));                           \
-        case SDX_I4: EACH(uint8_t, type, low_bits((int64_t)v, 4, true));                            \
-        case SDX_U2: EACH(uint8_t, type, low_bits((int64_t)v, 2, false));                           \
-        case SDX_I2: EACH(uint8_t, type, low_bits((int64_t)v, 2, true));                            \
-        case SDX_F32: EACH(float, type, v);                                                         \
-        case SDX_F64: EACH(double, type, v);                                                        \
-        case SDX_F16: EACH(uint16_t, type, sdx_f16_from_f64((double)v));                            \
-        case SDX_BF16: EACH(uint16_t, type, sdx_bf16_from_f64((double)v));                          \
-        default: break;                                                                             \
-        }                                                                                           \
-        for (int64_t i = 0; i < n; i++) single[i] = odd_f32((double)((const type *)x)[i]);          \
-        store_f8(cast, single, y, n);                                                               \
+#define STORE_INTEGER(name, type)                                                                                      \
+    static void name(const sdx_cast *cast, const void *x, void *y, int64_t n) {                                        \
+        float single[BLOCK];                                                                                           \
+        switch ((int)cast->to) {                                                                                       \
+        case SDX_BOOL: EACH(uint8_t, type, v != 0);                                                                    \
+        case SDX_I8:                                                                                                   \
+        case SDX_U8: EACH(uint8_t, type, v);                                                                           \
+        case SDX_I16:                                                                                                  \
+        case SDX_U16: EACH(uint16_t, type, v);                                                                         \
+        case SDX_I32:                                                                                                  \
+        case SDX_U32: EACH(uint32_t, type, v);                                                                         \
+        case SDX_I64:                                                                                                  \
+        case SDX_U64: EACH(uint64_t, type, v);                                                                         \
+        case SDX_U4: EACH(uint8_t, type, low_bits((int64_t)v, 4, false));                                              \
+        case SDX_I4: EACH(uint8_t, type, low_bits((int64_t)v, 4, true));                                               \
+        case SDX_U2: EACH(uint8_t, type, low_bits((int64_t)v, 2, false));                                              \
+        case SDX_I2: EACH(uint8_t, type, low_bits((int64_t)v, 2, true));                                               \
+        case SDX_F32: EACH(float, type, v);                                                                            \
+        case SDX_F64: EACH(double, type, v);                                                                           \
+        case SDX_F16: EACH(uint16_t, type, sdx_f16_from_f64((double)v));                                               \
+        case SDX_BF16: EACH(uint16_t, type, sdx_bf16_from_f64((double)v));                                             \
+        default: break;                                                                                                \
+        }                                                                                                              \
+        for (int64_t i = 0; i < n; i++) single[i] = odd_f32((double)((const type *)x)[i]);                             \
+        store_f8(cast, single, y, n);                                                                                  \
     }
 STORE_INTEGER(store_i64, int64_t)
 STORE_INTEGER(store_u64, uint64_t)
 
 /* Results of integer kind from f32 or f64; false: another kind. */
-#define STORE_WHOLE(name, type)                                                                     \
-    static void name(const sdx_cast *cast, const type *x, void *y, int64_t n) {                     \
-        switch ((int)cast->to) {                                                                    \
-        case SDX_BOOL: EACH(uint8_t, type, v != 0);                                                 \
-        case SDX_I8:                                                                                \
-        case SDX_U8: EACH(uint8_t, type, (uint32_t)whole32((double)v));                             \
-        case SDX_I16:                                                                               \
-        case SDX_U16: EACH(uint16_t, type, (uint32_t)whole32((double)v));                           \
-        case SDX_I32: EACH(int32_t, type, whole32((double)v));                                      \
-        case SDX_U32: EACH(uint32_t, type, (uint64_t)whole64((double)v));                           \
-        case SDX_I64: EACH(int64_t, type, whole64((double)v));                                      \
-        case SDX_U64: EACH(uint64_t, type, whole_u64((double)v));                                   \
-        case SDX_U4: EACH(uint8_t, type, low_bits(whole32((double)v), 4, false));                   \
-        case SDX_I4: EACH(uint8_t, type, low_bits(whole32((double)v), 4, true));                    \
-        case SDX_U2: EACH(uint8_t, type, low_bits(whole32((double)v), 2, false));                   \
-        default: EACH(uint8_t, type, low_bits(whole32((double)v), 2, true));                        \
-        }                                                                                           \
+#define STORE_WHOLE(name, type)                                                                                        \
+    static void name(const sdx_cast *cast, const type *x, void *y, int64_t n) {                                        \
+        switch ((int)cast->to) {                                                                                       \
+        case SDX_BOOL: EACH(uint8_t, type, v != 0);                                                                    \
+        case SDX_I8:                                                                                                   \
+        case SDX_U8: EACH(uint8_t, type, (uint32_t)whole32((double)v));                                                \
+        case SDX_I16:                                                                                                  \
+        case SDX_U16: EACH(uint16_t, type, (uint32_t)whole32((double)v));                                              \
+        case SDX_I32: EACH(int32_t, type, whole32((double)v));                                                         \
+        case SDX_U32: EACH(uint32_t, type, (uint64_t)whole64((double)v));                                              \
+        case SDX_I64: EACH(int64_t, type, whole64((double)v));                                                         \
+        case SDX_U64: EACH(uint64_t, type, whole_u64((double)v));                                                      \
+        case SDX_U4: EACH(uint8_t, type, low_bits(whole32((double)v), 4, false));                                      \
+        case SDX_I4: EACH(uint8_t, type, low_bits(whole32((double)v), 4, true));                                       \
+        case SDX_U2: EACH(uint8_t, type, low_bits(whole32((double)v), 2, false));                                      \
+        default: EACH(uint8_t, type, low_bits(whole32((double)v), 2, true));                                           \
+        }                                                                                                              \
     }
 STORE_WHOLE(whole_from_f32, float)
 STORE_WHOLE(whole_from_f64, double)
 
 static void store_f32(const sdx_kernels *kernels, const sdx_cast *cast, const float *x, void *y, int64_t n) {
-    if (sdx_dtype_class(cast->to) != SDX_CLASS_FLOAT) whole_from_f32(cast, x, y, n);
-    else if (cast->to == SDX_F64) EACH(double, float, v);
-    else if (cast->to == SDX_F32) memcpy(y, x, (size_t)n * sizeof *x);
-    else if (cast->to == SDX_F16) kernels->f16_from_f32(x, y, n);
-    else if (cast->to == SDX_BF16) kernels->bf16_from_f32(x, y, n);
-    else store_f8(cast, x, y, n);
+    if (sdx_dtype_class(cast->to) != SDX_CLASS_FLOAT)
+        whole_from_f32(cast, x, y, n);
+    else if (cast->to == SDX_F64)
+        EACH(double, float, v);
+    else if (cast->to == SDX_F32)
+        memcpy(y, x, (size_t)n * sizeof *x);
+    else if (cast->to == SDX_F16)
+        kernels->f16_from_f32(x, y, n);
+    else if (cast->to == SDX_BF16)
+        kernels->bf16_from_f32(x, y, n);
+    else
+        store_f8(cast, x, y, n);
 }
 
 static void store_f64(const sdx_cast *cast, const double *x, void *y, int64_t n) {
@@ -161,10 +170,14 @@ static void cast_block(const sdx_kernels *kernels, const sdx_cast *cast, sdx_dty
         int64_t whole[BLOCK];
         float single[BLOCK];
     } wide;
-    if (from == SDX_F64) store_f64(cast, x, y, n);
-    else if (from == SDX_F32) store_f32(kernels, cast, x, y, n);
-    else if (from == SDX_U64) store_u64(cast, x, y, n);
-    else if (from == SDX_I64) store_i64(cast, x, y, n);
+    if (from == SDX_F64)
+        store_f64(cast, x, y, n);
+    else if (from == SDX_F32)
+        store_f32(kernels, cast, x, y, n);
+    else if (from == SDX_U64)
+        store_u64(cast, x, y, n);
+    else if (from == SDX_I64)
+        store_i64(cast, x, y, n);
     else if (sdx_dtype_class(from) == SDX_CLASS_FLOAT) {
         load_f32(kernels, from, x, wide.single, n);
         store_f32(kernels, cast, wide.single, y, n);

@@ -25,28 +25,35 @@ static sdx_status cast_like_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_CastLike = {
     .domain = "",
     .name = "CastLike",
-    .versions = (const sdx_op_version[]){
-        {15, "input:T1 target_type:T2 -> output:T2", "T1=" SDX_T_NUMERIC_BF "|bool|string T2=" SDX_T_NUMERIC_BF
-         "|bool|string", ""},
-        {19, "input:T1 target_type:T2 -> output:T2", "T1=" SDX_T_NUMERIC_BF
-         "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|string T2=" SDX_T_NUMERIC_BF
-         "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|string", "saturate:int=1"},
-        {21, "input:T1 target_type:T2 -> output:T2", "T1=" SDX_T_NUMERIC_BF
-         "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|string|u4 T2=" SDX_T_NUMERIC_BF
-         "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|string|u4", "saturate:int=1"},
-        {23, "input:T1 target_type:T2 -> output:T2", "T1=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|string|u4 T2=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|string|u4", "saturate:int=1"},
-        {24, "input:T1 target_type:T2 -> output:T2", "T1=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i4|string|u4 T2=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i4|string|u4",
-         "round_mode:string=up saturate:int=1"},
-        {25, "input:T1 target_type:T2 -> output:T2", "T1=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|string|u2|u4 T2=" SDX_T_NUMERIC_BF
-         "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|string|u2|u4",
-         "round_mode:string=up saturate:int=1"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {15, "input:T1 target_type:T2 -> output:T2",
+             "T1=" SDX_T_NUMERIC_BF "|bool|string T2=" SDX_T_NUMERIC_BF "|bool|string", ""},
+            {19, "input:T1 target_type:T2 -> output:T2",
+             "T1=" SDX_T_NUMERIC_BF "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|string T2=" SDX_T_NUMERIC_BF
+             "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|string",
+             "saturate:int=1"},
+            {21, "input:T1 target_type:T2 -> output:T2",
+             "T1=" SDX_T_NUMERIC_BF "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|string|u4 T2=" SDX_T_NUMERIC_BF
+             "|bool|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|string|u4",
+             "saturate:int=1"},
+            {23, "input:T1 target_type:T2 -> output:T2",
+             "T1=" SDX_T_NUMERIC_BF
+             "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|string|u4 T2=" SDX_T_NUMERIC_BF
+             "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i4|string|u4",
+             "saturate:int=1"},
+            {24, "input:T1 target_type:T2 -> output:T2",
+             "T1=" SDX_T_NUMERIC_BF
+             "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i4|string|u4 T2=" SDX_T_NUMERIC_BF
+             "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i4|string|u4",
+             "round_mode:string=up saturate:int=1"},
+            {25, "input:T1 target_type:T2 -> output:T2",
+             "T1=" SDX_T_NUMERIC_BF
+             "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|string|u2|u4 T2=" SDX_T_NUMERIC_BF
+             "|bool|f4e2m1|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|f8e8m0|i2|i4|string|u2|u4",
+             "round_mode:string=up saturate:int=1"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sdx_cast),
     .bind = cast_like_bind,
     .infer = cast_like_infer,

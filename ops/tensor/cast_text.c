@@ -143,8 +143,10 @@ static sdx_status all_from_text(sdx_compute *compute, const sdx_cast *cast, cons
 /* The decimal point of this thread is '.' between the two. */
 static locale_t enter_c_locale(locale_t *before, sdx_error *error) {
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!plain) sdx_fail(error, SDX_OUT_OF_MEMORY, "the C locale cannot be had");
-    else *before = uselocale(plain);
+    if (!plain)
+        sdx_fail(error, SDX_OUT_OF_MEMORY, "the C locale cannot be had");
+    else
+        *before = uselocale(plain);
     return plain;
 }
 

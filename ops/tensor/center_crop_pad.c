@@ -64,8 +64,10 @@ static sdx_status center_crop_pad_compute(sdx_compute *compute, const void *para
         int64_t have = in->dim[d], want = out->dim[d];
         move.dim[d] = have < want ? have : want;
         move.from[d] = stride[d];
-        if (have > want) source += (have - want) / 2 * stride[d];
-        else target += (want - have) / 2 * move.to[d];
+        if (have > want)
+            source += (have - want) / 2 * stride[d];
+        else
+            target += (want - have) / 2 * move.to[d];
         padded = padded || have < want;
     }
     if (padded) memset(out->data, 0, sdx_tensor_bytes(out));
@@ -78,10 +80,11 @@ static sdx_status center_crop_pad_compute(sdx_compute *compute, const void *para
 const sdx_op sdx_op_CenterCropPad = {
     .domain = "",
     .name = "CenterCropPad",
-    .versions = (const sdx_op_version[]){
-        {18, "input_data:T shape:Tind -> output_data:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axes:ints"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {18, "input_data:T shape:Tind -> output_data:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axes:ints"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(center_crop_pad_params),
     .bind = center_crop_pad_bind,
     .infer = center_crop_pad_infer,

@@ -3,27 +3,27 @@
 #include "ops/tensor/combine.h"
 #include "runtime/base/half.h"
 
-#define SELF(v) (v)
-#define F16(v) sdx_f32_from_f16(v)
-#define TO_F16(v) sdx_f16_from_f32(v)
-#define BF16(v) sdx_f32_from_bf16(v)
+#define SELF(v)    (v)
+#define F16(v)     sdx_f32_from_f16(v)
+#define TO_F16(v)  sdx_f16_from_f32(v)
+#define BF16(v)    sdx_f32_from_bf16(v)
 #define TO_BF16(v) sdx_bf16_from_f32(v)
 
-#define COMBINE(name, stored, work, load, store, expression)       \
-    static void name(void *to, const void *from, int64_t n) {      \
-        stored *t = to;                                            \
-        const stored *f = from;                                    \
-        for (int64_t i = 0; i < n; i++) {                          \
-            work a = (work)load(t[i]), b = (work)load(f[i]);       \
-            t[i] = (stored)store(expression);                      \
-        }                                                          \
+#define COMBINE(name, stored, work, load, store, expression)                                                           \
+    static void name(void *to, const void *from, int64_t n) {                                                          \
+        stored *t = to;                                                                                                \
+        const stored *f = from;                                                                                        \
+        for (int64_t i = 0; i < n; i++) {                                                                              \
+            work a = (work)load(t[i]), b = (work)load(f[i]);                                                           \
+            t[i] = (stored)store(expression);                                                                          \
+        }                                                                                                              \
     }
 
 /* wide: an unsigned type that multiplies without overflow traps */
-#define INTEGER(suffix, type, wide)                                                    \
-    COMBINE(add_##suffix, type, type, SELF, SELF, (wide)a + (wide)b)                   \
-    COMBINE(mul_##suffix, type, type, SELF, SELF, (wide)a * (wide)b)                   \
-    COMBINE(max_##suffix, type, type, SELF, SELF, a > b ? a : b)                       \
+#define INTEGER(suffix, type, wide)                                                                                    \
+    COMBINE(add_##suffix, type, type, SELF, SELF, (wide)a + (wide)b)                                                   \
+    COMBINE(mul_##suffix, type, type, SELF, SELF, (wide)a *(wide)b)                                                    \
+    COMBINE(max_##suffix, type, type, SELF, SELF, a > b ? a : b)                                                       \
     COMBINE(min_##suffix, type, type, SELF, SELF, a < b ? a : b)
 INTEGER(i8, int8_t, uint32_t)
 INTEGER(i16, int16_t, uint32_t)
@@ -34,10 +34,10 @@ INTEGER(u16, uint16_t, uint32_t)
 INTEGER(u32, uint32_t, uint32_t)
 INTEGER(u64, uint64_t, uint64_t)
 
-#define FLOATING(suffix, stored, work, load, store)                                    \
-    COMBINE(add_##suffix, stored, work, load, store, a + b)                            \
-    COMBINE(mul_##suffix, stored, work, load, store, a * b)                            \
-    COMBINE(max_##suffix, stored, work, load, store, a > b || a != a ? a : b)          \
+#define FLOATING(suffix, stored, work, load, store)                                                                    \
+    COMBINE(add_##suffix, stored, work, load, store, a + b)                                                            \
+    COMBINE(mul_##suffix, stored, work, load, store, a *b)                                                             \
+    COMBINE(max_##suffix, stored, work, load, store, a > b || a != a ? a : b)                                          \
     COMBINE(min_##suffix, stored, work, load, store, a < b || a != a ? a : b)
 FLOATING(f32, float, float, SELF, SELF)
 FLOATING(f64, double, double, SELF, SELF)
@@ -45,22 +45,22 @@ FLOATING(f16, uint16_t, float, F16, TO_F16)
 FLOATING(bf16, uint16_t, float, BF16, TO_BF16)
 
 COMBINE(or_bool, uint8_t, uint8_t, SELF, SELF, (a | b) != 0)
-COMBINE(and_bool, uint8_t, uint8_t, SELF, SELF, a && b)
+COMBINE(and_bool, uint8_t, uint8_t, SELF, SELF, a &&b)
 
-#define COMPLEX(suffix, type)                                                          \
-    static void add_##suffix(void *to, const void *from, int64_t n) {                  \
-        type *t = to;                                                                  \
-        const type *f = from;                                                          \
-        for (int64_t i = 0; i < 2 * n; i++) t[i] += f[i];                              \
-    }                                                                                  \
-    static void mul_##suffix(void *to, const void *from, int64_t n) {                  \
-        type *t = to;                                                                  \
-        const type *f = from;                                                          \
-        for (int64_t i = 0; i < 2 * n; i += 2) {                                       \
-            type real = t[i] * f[i] - t[i + 1] * f[i + 1];                             \
-            t[i + 1] = t[i] * f[i + 1] + t[i + 1] * f[i];                              \
-            t[i] = real;                                                               \
-        }                                                                              \
+#define COMPLEX(suffix, type)                                                                                          \
+    static void add_##suffix(void *to, const void *from, int64_t n) {                                                  \
+        type *t = to;                                                                                                  \
+        const type *f = from;                                                                                          \
+        for (int64_t i = 0; i < 2 * n; i++) t[i] += f[i];                                                              \
+    }                                                                                                                  \
+    static void mul_##suffix(void *to, const void *from, int64_t n) {                                                  \
+        type *t = to;                                                                                                  \
+        const type *f = from;                                                                                          \
+        for (int64_t i = 0; i < 2 * n; i += 2) {                                                                       \
+            type real = t[i] * f[i] - t[i + 1] * f[i + 1];                                                             \
+            t[i + 1] = t[i] * f[i + 1] + t[i + 1] * f[i];                                                              \
+            t[i] = real;                                                                                               \
+        }                                                                                                              \
     }
 COMPLEX(c64, float)
 COMPLEX(c128, double)

@@ -49,8 +49,9 @@ static sdx_status compress_compute(sdx_compute *compute, const void *params) {
     if (p->given) memcpy(dims, in->dim, sizeof dims);
     for (int64_t i = n; i < condition->count; i++)
         if (keep[i])
-            return sdx_fail(compute->error, SDX_VALUE, "entry %" PRId64 " of input 'condition' is true; there are %"
-                            PRId64 " slices to choose from", i, n);
+            return sdx_fail(
+                compute->error, SDX_VALUE,
+                "entry %" PRId64 " of input 'condition' is true; there are %" PRId64 " slices to choose from", i, n);
     dims[axis] = count_true(condition);
     sdx_tensor *out = sdx_compute_output(compute, 0, rank, dims);
     if (!out) return compute->error->status;
@@ -72,12 +73,13 @@ static sdx_status compress_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Compress = {
     .domain = "",
     .name = "Compress",
-    .versions = (const sdx_op_version[]){
-        {9, "input:T condition:T1 -> output:T", "T=" SDX_T_ALL " T1=bool", "axis:int"},
-        {11, "input:T condition:T1 -> output:T", "T=" SDX_T_ALL " T1=bool", "axis:int"},
-        {28, "input:T condition:T1 -> output:T", "T=" SDX_T_ALL_BF " T1=bool", "axis:int"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {9, "input:T condition:T1 -> output:T", "T=" SDX_T_ALL " T1=bool", "axis:int"},
+            {11, "input:T condition:T1 -> output:T", "T=" SDX_T_ALL " T1=bool", "axis:int"},
+            {28, "input:T condition:T1 -> output:T", "T=" SDX_T_ALL_BF " T1=bool", "axis:int"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(compress_params),
     .bind = compress_bind,
     .infer = compress_infer,

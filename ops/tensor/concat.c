@@ -17,18 +17,20 @@ static sdx_status concat_bind(sdx_bind *bind, void *params) {
 static sdx_status join(sdx_infer *infer, int k, int axis, sdx_type *out) {
     const sdx_type *in = infer->in[k];
     if (in->rank != out->rank)
-        return sdx_fail(infer->error, SDX_SHAPE, "input %d of 'inputs' has rank %d; those before it have %d",
-                        k, in->rank, out->rank);
+        return sdx_fail(infer->error, SDX_SHAPE, "input %d of 'inputs' has rank %d; those before it have %d", k,
+                        in->rank, out->rank);
     for (int d = 0; d < out->rank; d++) {
         if (d == axis) {
-            if (in->dim[d] < 0 || out->dim[d] < 0) out->dim[d] = -1;
+            if (in->dim[d] < 0 || out->dim[d] < 0)
+                out->dim[d] = -1;
             else if (__builtin_add_overflow(out->dim[d], in->dim[d], &out->dim[d]))
                 return sdx_fail(infer->error, SDX_SHAPE, "the sum of the dimensions overflows");
             continue;
         }
         if (in->dim[d] >= 0 && out->dim[d] >= 0 && in->dim[d] != out->dim[d])
-            return sdx_fail(infer->error, SDX_SHAPE, "dimension %d of input %d of 'inputs' is %" PRId64
-                            "; in those before it is %" PRId64, d, k, in->dim[d], out->dim[d]);
+            return sdx_fail(infer->error, SDX_SHAPE,
+                            "dimension %d of input %d of 'inputs' is %" PRId64 "; in those before it is %" PRId64, d, k,
+                            in->dim[d], out->dim[d]);
         if (out->dim[d] < 0 && (in->dim[d] >= 0 || out->dim[d] == -1)) out->dim[d] = in->dim[d];
     }
     return SDX_OK;
@@ -62,8 +64,12 @@ static sdx_status concat_compute(sdx_compute *compute, const void *params) {
     for (int k = 0; k < compute->n_in; k++) {
         const sdx_tensor *in = compute->in[k];
         int64_t run = in->dim[axis] * inner;
-        sdx_move move = {.size = size, .rank = 2, .dim = {sdx_product(dims, 0, axis), run}, .from = {run, 1},
-                         .to = {dims[axis] * inner, 1}, .source = in->data,
+        sdx_move move = {.size = size,
+                         .rank = 2,
+                         .dim = {sdx_product(dims, 0, axis), run},
+                         .from = {run, 1},
+                         .to = {dims[axis] * inner, 1},
+                         .source = in->data,
                          .target = (char *)out->data + (size_t)(at * inner) * size};
         SDX_TRY(sdx_move_run(compute, &move));
         at += in->dim[axis];
@@ -74,13 +80,14 @@ static sdx_status concat_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Concat = {
     .domain = "",
     .name = "Concat",
-    .versions = (const sdx_op_version[]){
-        {1, "inputs:T* -> concat_result:T", "T=" SDX_T_FLOAT, "axis:int"},
-        {4, "inputs:T* -> concat_result:T", "T=" SDX_T_ALL, "axis:int!"},
-        {11, "inputs:T* -> concat_result:T", "T=" SDX_T_ALL, "axis:int!"},
-        {13, "inputs:T* -> concat_result:T", "T=" SDX_T_ALL_BF, "axis:int!"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "inputs:T* -> concat_result:T", "T=" SDX_T_FLOAT, "axis:int"},
+            {4, "inputs:T* -> concat_result:T", "T=" SDX_T_ALL, "axis:int!"},
+            {11, "inputs:T* -> concat_result:T", "T=" SDX_T_ALL, "axis:int!"},
+            {13, "inputs:T* -> concat_result:T", "T=" SDX_T_ALL_BF, "axis:int!"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(concat_params),
     .bind = concat_bind,
     .infer = concat_infer,

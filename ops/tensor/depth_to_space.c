@@ -27,8 +27,11 @@ static sdx_status depth_to_space_compute(sdx_compute *compute, const void *param
     int64_t channel = p->crd ? b * b * plane : plane, row = p->crd ? b * plane : b * c * plane;
     int64_t column = p->crd ? plane : c * plane;
     /* n, channel, h, row of the block, w, column of the block */
-    sdx_move move = {.size = sdx_dtype_size(out->dtype), .rank = 6, .dim = {in[0], c, in[2], b, in[3], b},
-                     .from = {in[1] * plane, channel, in[3], row, 1, column}, .source = compute->in[0]->data,
+    sdx_move move = {.size = sdx_dtype_size(out->dtype),
+                     .rank = 6,
+                     .dim = {in[0], c, in[2], b, in[3], b},
+                     .from = {in[1] * plane, channel, in[3], row, 1, column},
+                     .source = compute->in[0]->data,
                      .target = out->data};
     sdx_strides(6, move.dim, move.to);
     return sdx_move_run(compute, &move);
@@ -37,13 +40,14 @@ static sdx_status depth_to_space_compute(sdx_compute *compute, const void *param
 const sdx_op sdx_op_DepthToSpace = {
     .domain = "",
     .name = "DepthToSpace",
-    .versions = (const sdx_op_version[]){
-        {1, "input:T -> output:T", "T=" SDX_T_ALL, "blocksize:int!"},
-        {11, "input:T -> output:T", "T=" SDX_T_ALL, "blocksize:int! mode:string=DCR"},
-        {13, "input:T -> output:T", "T=" SDX_T_ALL_BF, "blocksize:int! mode:string=DCR"},
-        {28, "input:T -> output:T", "T=" SDX_T_ALL_BF, "blocksize:int! mode:string=DCR"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "input:T -> output:T", "T=" SDX_T_ALL, "blocksize:int!"},
+            {11, "input:T -> output:T", "T=" SDX_T_ALL, "blocksize:int! mode:string=DCR"},
+            {13, "input:T -> output:T", "T=" SDX_T_ALL_BF, "blocksize:int! mode:string=DCR"},
+            {28, "input:T -> output:T", "T=" SDX_T_ALL_BF, "blocksize:int! mode:string=DCR"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sdx_blocks_params),
     .bind = sdx_blocks_bind,
     .infer = depth_to_space_infer,

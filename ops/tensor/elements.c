@@ -11,8 +11,9 @@ sdx_status sdx_elements_check(sdx_infer *infer, int64_t axis, int updates) {
     for (int d = 0; d < rank; d++) {
         int64_t data = infer->in[0]->dim[d], index = infer->in[1]->dim[d];
         if (d != at && data >= 0 && index > data)
-            return sdx_fail(infer->error, SDX_SHAPE, "dimension %d of input 'indices' is %" PRId64
-                            "; that of input 'data' is %" PRId64, d, index, data);
+            return sdx_fail(infer->error, SDX_SHAPE,
+                            "dimension %d of input 'indices' is %" PRId64 "; that of input 'data' is %" PRId64, d,
+                            index, data);
     }
     if (updates < 0) return SDX_OK;
     SDX_TRY(sdx_infer_rank(infer, updates, "updates", rank));

@@ -12,8 +12,9 @@ static sdx_status expand_resolve(sdx_error *error, const sdx_type *in, int n, co
             return sdx_fail(error, SDX_VALUE, "entry %d of input 'shape' is %" PRId64 "; it must be >= 0",
                             d - (rank - n), want);
         if (have >= 0 && have != 1 && want != 1 && have != want)
-            return sdx_fail(error, SDX_SHAPE, "dimension %d of input 'input' is %" PRId64 "; input 'shape' asks for %"
-                            PRId64 " there", d - (rank - in->rank), have, want);
+            return sdx_fail(error, SDX_SHAPE,
+                            "dimension %d of input 'input' is %" PRId64 "; input 'shape' asks for %" PRId64 " there",
+                            d - (rank - in->rank), have, want);
         out->dim[d] = want == 1 ? have : have < 0 || have == 1 ? want : have;
     }
     out->rank = rank;
@@ -59,11 +60,12 @@ static sdx_status expand_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Expand = {
     .domain = "",
     .name = "Expand",
-    .versions = (const sdx_op_version[]){
-        {8, "input:T shape:i64 -> output:T", "T=" SDX_T_ALL, ""},
-        {13, "input:T shape:i64 -> output:T", "T=" SDX_T_ALL_BF, ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {8, "input:T shape:i64 -> output:T", "T=" SDX_T_ALL, ""},
+            {13, "input:T shape:i64 -> output:T", "T=" SDX_T_ALL_BF, ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = expand_infer,
     .compute = expand_compute,
 };

@@ -73,12 +73,13 @@ static sdx_status gather_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Gather = {
     .domain = "",
     .name = "Gather",
-    .versions = (const sdx_op_version[]){
-        {1, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
-        {11, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
-        {13, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axis:int=0"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
+            {11, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
+            {13, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axis:int=0"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(gather_params),
     .bind = gather_bind,
     .infer = gather_infer,

@@ -51,11 +51,12 @@ static sdx_status gather_elements_compute(sdx_compute *compute, const void *para
 const sdx_op sdx_op_GatherElements = {
     .domain = "",
     .name = "GatherElements",
-    .versions = (const sdx_op_version[]){
-        {11, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
-        {13, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axis:int=0"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
+            {13, "data:T indices:Tind -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axis:int=0"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sdx_elements_params),
     .bind = gather_elements_bind,
     .infer = gather_elements_infer,

@@ -25,8 +25,9 @@ static sdx_status gather_nd_shape(sdx_error *error, int64_t batch, const sdx_typ
                         (q < r ? q : r) - 1);
     for (int d = 0; d < batch; d++)
         if (data->dim[d] >= 0 && indices->dim[d] >= 0 && data->dim[d] != indices->dim[d])
-            return sdx_fail(error, SDX_SHAPE, "batch dimension %d is %" PRId64 " in 'data' and %" PRId64
-                            " in 'indices'", d, data->dim[d], indices->dim[d]);
+            return sdx_fail(error, SDX_SHAPE,
+                            "batch dimension %d is %" PRId64 " in 'data' and %" PRId64 " in 'indices'", d, data->dim[d],
+                            indices->dim[d]);
     int64_t k = indices->dim[q - 1];
     if (k < 0) return SDX_OK;
     if (k < 1 || k > r - batch)
@@ -82,12 +83,13 @@ static sdx_status gather_nd_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_GatherND = {
     .domain = "",
     .name = "GatherND",
-    .versions = (const sdx_op_version[]){
-        {11, "data:T indices:i64 -> output:T", "T=" SDX_T_ALL, ""},
-        {12, "data:T indices:i64 -> output:T", "T=" SDX_T_ALL, "batch_dims:int=0"},
-        {13, "data:T indices:i64 -> output:T", "T=" SDX_T_ALL_BF, "batch_dims:int=0"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "data:T indices:i64 -> output:T", "T=" SDX_T_ALL, ""},
+            {12, "data:T indices:i64 -> output:T", "T=" SDX_T_ALL, "batch_dims:int=0"},
+            {13, "data:T indices:i64 -> output:T", "T=" SDX_T_ALL_BF, "batch_dims:int=0"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(gather_nd_params),
     .bind = gather_nd_bind,
     .infer = gather_nd_infer,

@@ -22,8 +22,10 @@ sdx_status sdx_nd_check(const sdx_nd *nd, sdx_error *error) {
         for (int j = 0; j < nd->k; j++) {
             int64_t index = sdx_index_at(nd->indices, t * nd->k + j), n = nd->data->dim[nd->batch + j];
             if (index < -n || index >= n)
-                return sdx_fail(error, SDX_VALUE, "entry %" PRId64 " of input 'indices' is %" PRId64
-                                "; it must be in [%" PRId64 ", %" PRId64 "]", t * nd->k + j, index, -n, n - 1);
+                return sdx_fail(error, SDX_VALUE,
+                                "entry %" PRId64 " of input 'indices' is %" PRId64 "; it must be in [%" PRId64
+                                ", %" PRId64 "]",
+                                t * nd->k + j, index, -n, n - 1);
         }
     return SDX_OK;
 }

@@ -5,11 +5,11 @@
 #include "ops/op.h"
 
 typedef struct sdx_nd {
-    int batch, k;            /* leading dimensions in common; entries of a tuple */
-    int64_t tuples;          /* how many */
-    int64_t per_batch;       /* of them, in each batch entry */
-    int64_t run;             /* elements that a tuple names */
-    int64_t batch_stride;    /* elements of data in each batch entry */
+    int batch, k;         /* leading dimensions in common; entries of a tuple */
+    int64_t tuples;       /* how many */
+    int64_t per_batch;    /* of them, in each batch entry */
+    int64_t run;          /* elements that a tuple names */
+    int64_t batch_stride; /* elements of data in each batch entry */
     int64_t stride[SDX_MAX_RANK];
     const sdx_tensor *data, *indices;
 } sdx_nd;

@@ -37,8 +37,7 @@ static sdx_status one_hot_infer(sdx_infer *infer, const void *params) {
                         SDX_MAX_RANK);
     SDX_TRY(sdx_infer_axis(infer, "axis", p->axis, rank + 1, &axis));
     out->rank = rank + 1;
-    for (int d = 0; d <= rank; d++)
-        out->dim[d] = d == axis ? depth : infer->in[0]->dim[d < axis ? d : d - 1];
+    for (int d = 0; d <= rank; d++) out->dim[d] = d == axis ? depth : infer->in[0]->dim[d < axis ? d : d - 1];
     return SDX_OK;
 }
 
@@ -87,15 +86,16 @@ static sdx_status one_hot_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_OneHot = {
     .domain = "",
     .name = "OneHot",
-    .versions = (const sdx_op_version[]){
-        {9, "indices:T1 depth:T2 values:T3 -> output:T3", "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3=" SDX_T_ALL,
-         "axis:int=-1"},
-        {11, "indices:T1 depth:T2 values:T3 -> output:T3", "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3=" SDX_T_ALL,
-         "axis:int=-1"},
-        {28, "indices:T1 depth:T2 values:T3 -> output:T3", "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3="
-         SDX_T_ALL_BF, "axis:int=-1"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {9, "indices:T1 depth:T2 values:T3 -> output:T3", "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3=" SDX_T_ALL,
+             "axis:int=-1"},
+            {11, "indices:T1 depth:T2 values:T3 -> output:T3",
+             "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3=" SDX_T_ALL, "axis:int=-1"},
+            {28, "indices:T1 depth:T2 values:T3 -> output:T3",
+             "T1=" SDX_T_NUMERIC " T2=" SDX_T_NUMERIC " T3=" SDX_T_ALL_BF, "axis:int=-1"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(one_hot_params),
     .bind = one_hot_bind,
     .infer = one_hot_infer,

@@ -57,13 +57,15 @@ static sdx_status pad_resolve(sdx_error *error, const pad_params *p, const sdx_t
         plan->out[d] = before == 0 && after == 0 ? n : -1;
         if (n < 0) continue;
         if (before < -n || after < -n || before > INT64_MAX / 4 || after > INT64_MAX / 4 || n > INT64_MAX / 4)
-            return sdx_fail(error, SDX_VALUE, "pads of dimension %d are %" PRId64 " and %" PRId64 "; its length is %"
-                            PRId64, d, before, after, n);
+            return sdx_fail(error, SDX_VALUE,
+                            "pads of dimension %d are %" PRId64 " and %" PRId64 "; its length is %" PRId64, d, before,
+                            after, n);
         plan->out[d] = n + before + after;
         int64_t kept = n + (before < 0 ? before : 0) + (after < 0 ? after : 0);
         if (plan->out[d] < 0 || (kept < 0 && (before > 0 || after > 0)))
-            return sdx_fail(error, SDX_VALUE, "dimension %d of input 'data' is %" PRId64 "; its pads are %" PRId64
-                            " and %" PRId64, d, n, before, after);
+            return sdx_fail(error, SDX_VALUE,
+                            "dimension %d of input 'data' is %" PRId64 "; its pads are %" PRId64 " and %" PRId64, d, n,
+                            before, after);
         if (p->mode != PAD_CONSTANT && kept <= 0 && plan->out[d] > 0)
             return sdx_fail(error, SDX_VALUE, "dimension %d of input 'data' has nothing to pad from", d);
     }
@@ -192,25 +194,26 @@ static sdx_status pad_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Pad = {
     .domain = "",
     .name = "Pad",
-    .versions = (const sdx_op_version[]){
-        {1, "data:T -> output:T", "T=" SDX_T_FLOAT, "mode:string=constant paddings:ints! value:float=0"},
-        {2, "data:T -> output:T", "T=" SDX_T_FLOAT, "mode:string=constant pads:ints! value:float=0"},
-        {11, "data:T pads:i64 constant_value:T? -> output:T", "T=" SDX_T_NUMERIC, "mode:string=constant"},
-        {13, "data:T pads:i64 constant_value:T? -> output:T", "T=" SDX_T_ALL_BF, "mode:string=constant"},
-        {18, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
-         "mode:string=constant"},
-        {19, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
-         "mode:string=constant"},
-        {21, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_IR10 " Tind=i32|i64",
-         "mode:string=constant"},
-        {23, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_IR11 " Tind=i32|i64",
-         "mode:string=constant"},
-        {24, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_IR12 " Tind=i32|i64",
-         "mode:string=constant"},
-        {25, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_IR13 " Tind=i32|i64",
-         "mode:string=constant"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "data:T -> output:T", "T=" SDX_T_FLOAT, "mode:string=constant paddings:ints! value:float=0"},
+            {2, "data:T -> output:T", "T=" SDX_T_FLOAT, "mode:string=constant pads:ints! value:float=0"},
+            {11, "data:T pads:i64 constant_value:T? -> output:T", "T=" SDX_T_NUMERIC, "mode:string=constant"},
+            {13, "data:T pads:i64 constant_value:T? -> output:T", "T=" SDX_T_ALL_BF, "mode:string=constant"},
+            {18, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
+             "mode:string=constant"},
+            {19, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
+             "mode:string=constant"},
+            {21, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_IR10 " Tind=i32|i64",
+             "mode:string=constant"},
+            {23, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_IR11 " Tind=i32|i64",
+             "mode:string=constant"},
+            {24, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_IR12 " Tind=i32|i64",
+             "mode:string=constant"},
+            {25, "data:T pads:i64 constant_value:T? axes:Tind? -> output:T", "T=" SDX_T_ALL_IR13 " Tind=i32|i64",
+             "mode:string=constant"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(pad_params),
     .upgrade = pad_upgrade,
     .bind = pad_bind,

@@ -34,8 +34,10 @@ typedef struct balance {
 static void balance_input(balance *b, const sdx_type *in, const bool *copied) {
     for (int d = 0; d < in->rank; d++) {
         if (copied[d]) continue;
-        if (in->dim[d] < 0) b->unknown++, b->symbol = in->dim[d];
-        else b->in *= in->dim[d];
+        if (in->dim[d] < 0)
+            b->unknown++, b->symbol = in->dim[d];
+        else
+            b->in *= in->dim[d];
     }
 }
 
@@ -46,8 +48,8 @@ static sdx_status read_dims(sdx_error *error, const reshape_params *p, const sdx
         if (dims[d] < -1)
             return sdx_fail(error, SDX_VALUE, "entry %d of input 'shape' is %" PRId64 "; it must be >= -1", d, dims[d]);
         if (dims[d] == -1) {
-            if (*open >= 0) return sdx_fail(error, SDX_VALUE, "entries %d and %d of input 'shape' are -1; one may be",
-                                            *open, d);
+            if (*open >= 0)
+                return sdx_fail(error, SDX_VALUE, "entries %d and %d of input 'shape' are -1; one may be", *open, d);
             *open = d;
         } else if (dims[d] == 0 && !p->allowzero) {
             if (in->rank < 0) {
@@ -126,18 +128,19 @@ static sdx_status reshape_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Reshape = {
     .domain = "",
     .name = "Reshape",
-    .versions = (const sdx_op_version[]){
-        {1, "data:T -> reshaped:T", "T=" SDX_T_FLOAT, "consumed_inputs:ints shape:ints"},
-        {5, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL, ""},
-        {13, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_BF, ""},
-        {14, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_BF, "allowzero:int=0"},
-        {19, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR9, "allowzero:int=0"},
-        {21, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR10, "allowzero:int=0"},
-        {23, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR11, "allowzero:int=0"},
-        {24, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR12, "allowzero:int=0"},
-        {25, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR13, "allowzero:int=0"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "data:T -> reshaped:T", "T=" SDX_T_FLOAT, "consumed_inputs:ints shape:ints"},
+            {5, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL, ""},
+            {13, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_BF, ""},
+            {14, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_BF, "allowzero:int=0"},
+            {19, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR9, "allowzero:int=0"},
+            {21, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR10, "allowzero:int=0"},
+            {23, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR11, "allowzero:int=0"},
+            {24, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR12, "allowzero:int=0"},
+            {25, "data:T shape:i64 -> reshaped:T", "T=" SDX_T_ALL_IR13, "allowzero:int=0"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(reshape_params),
     .upgrade = reshape_upgrade,
     .bind = reshape_bind,

@@ -12,8 +12,9 @@ static sdx_status reverse_sequence_bind(sdx_bind *bind, void *params) {
     p->batch_axis = sdx_bind_int(bind, "batch_axis");
     p->time_axis = sdx_bind_int(bind, "time_axis");
     if (p->batch_axis < 0 || p->batch_axis > 1 || p->time_axis != 1 - p->batch_axis)
-        return sdx_bind_fail(bind, SDX_VALUE, "batch_axis is %" PRId64 " and time_axis is %" PRId64
-                             "; one must be 0, the other 1", p->batch_axis, p->time_axis);
+        return sdx_bind_fail(bind, SDX_VALUE,
+                             "batch_axis is %" PRId64 " and time_axis is %" PRId64 "; one must be 0, the other 1",
+                             p->batch_axis, p->time_axis);
     return bind->status;
 }
 
@@ -56,8 +57,9 @@ static sdx_status reverse_sequence_compute(sdx_compute *compute, const void *par
     for (int64_t i = 0; i < lengths->count; i++) {
         int64_t length = sdx_index_at(lengths, i), n = in->dim[p->time_axis];
         if (length < 0 || length > n)
-            return sdx_fail(compute->error, SDX_VALUE, "entry %" PRId64 " of input 'sequence_lens' is %" PRId64
-                            "; it must be in [0, %" PRId64 "]", i, length, n);
+            return sdx_fail(compute->error, SDX_VALUE,
+                            "entry %" PRId64 " of input 'sequence_lens' is %" PRId64 "; it must be in [0, %" PRId64 "]",
+                            i, length, n);
     }
     sdx_tensor *out = sdx_compute_output(compute, 0, in->rank, in->dim);
     if (!out) return compute->error->status;
@@ -70,11 +72,12 @@ static sdx_status reverse_sequence_compute(sdx_compute *compute, const void *par
 const sdx_op sdx_op_ReverseSequence = {
     .domain = "",
     .name = "ReverseSequence",
-    .versions = (const sdx_op_version[]){
-        {10, "input:T sequence_lens:i64 -> Y:T", "T=" SDX_T_ALL, "batch_axis:int=1 time_axis:int=0"},
-        {28, "input:T sequence_lens:i64 -> Y:T", "T=" SDX_T_ALL_BF, "batch_axis:int=1 time_axis:int=0"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {10, "input:T sequence_lens:i64 -> Y:T", "T=" SDX_T_ALL, "batch_axis:int=1 time_axis:int=0"},
+            {28, "input:T sequence_lens:i64 -> Y:T", "T=" SDX_T_ALL_BF, "batch_axis:int=1 time_axis:int=0"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(reverse_sequence_params),
     .bind = reverse_sequence_bind,
     .infer = reverse_sequence_infer,

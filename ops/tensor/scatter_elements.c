@@ -45,8 +45,10 @@ static sdx_status scatter_elements_compute(sdx_compute *compute, const void *par
         for (int64_t i = 0; i < e.length; i++) {
             char *to = (char *)out->data + (size_t)(base + sdx_elements_at(&e, first + i) + i * e.step) * size;
             const char *from = (const char *)updates->data + (size_t)(first + i) * size;
-            if (combine) combine(to, from, 1);
-            else sdx_copy_run(to, from, size);
+            if (combine)
+                combine(to, from, 1);
+            else
+                sdx_copy_run(to, from, size);
         }
         if (line % 1024 == 0) SDX_TRY(sdx_stop_check(compute->stop, compute->error));
     }
@@ -56,15 +58,16 @@ static sdx_status scatter_elements_compute(sdx_compute *compute, const void *par
 const sdx_op sdx_op_ScatterElements = {
     .domain = "",
     .name = "ScatterElements",
-    .versions = (const sdx_op_version[]){
-        {11, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
-        {13, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axis:int=0"},
-        {16, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
-         "axis:int=0 reduction:string=none"},
-        {18, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
-         "axis:int=0 reduction:string=none"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
+            {13, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64", "axis:int=0"},
+            {16, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
+             "axis:int=0 reduction:string=none"},
+            {18, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
+             "axis:int=0 reduction:string=none"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sdx_elements_params),
     .bind = scatter_elements_bind,
     .infer = scatter_elements_infer,
@@ -74,11 +77,12 @@ const sdx_op sdx_op_ScatterElements = {
 const sdx_op sdx_op_Scatter = {
     .domain = "",
     .name = "Scatter",
-    .versions = (const sdx_op_version[]){
-        {9, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
-        {11, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {9, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
+            {11, "data:T indices:Tind updates:T -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", "axis:int=0"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sdx_elements_params),
     .upgrade = scatter_upgrade,
     .bind = scatter_elements_bind,

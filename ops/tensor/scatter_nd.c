@@ -24,8 +24,8 @@ static sdx_status check_updates(sdx_infer *infer, const sdx_type *data, const sd
     for (int d = 0; d < rank; d++) {
         int64_t expected = d < q - 1 ? indices->dim[d] : data->dim[d - (q - 1) + (int)k], found = infer->in[2]->dim[d];
         if (expected >= 0 && found >= 0 && expected != found)
-            return sdx_fail(infer->error, SDX_SHAPE, "dimension %d of input 'updates' is %" PRId64 "; it must be %"
-                            PRId64, d, found, expected);
+            return sdx_fail(infer->error, SDX_SHAPE,
+                            "dimension %d of input 'updates' is %" PRId64 "; it must be %" PRId64, d, found, expected);
     }
     return SDX_OK;
 }
@@ -41,8 +41,8 @@ static sdx_status scatter_nd_infer(sdx_infer *infer, const void *params) {
     int64_t k = infer->in[1]->dim[q - 1];
     if (k < 0) return SDX_OK;
     if (k > r)
-        return sdx_fail(infer->error, SDX_SHAPE, "the last dimension of input 'indices' is %" PRId64
-                        "; input 'data' has rank %d", k, r);
+        return sdx_fail(infer->error, SDX_SHAPE,
+                        "the last dimension of input 'indices' is %" PRId64 "; input 'data' has rank %d", k, r);
     return check_updates(infer, infer->in[0], infer->in[1], k);
 }
 
@@ -60,8 +60,10 @@ static sdx_status scatter_nd_compute(sdx_compute *compute, const void *params) {
     for (int64_t t = 0; t < nd.tuples && nd.run; t++) {
         char *to = (char *)out->data + (size_t)sdx_nd_offset(&nd, t) * size;
         const char *from = (const char *)updates->data + (size_t)(t * nd.run) * size;
-        if (combine) combine(to, from, nd.run);
-        else sdx_copy_run(to, from, (size_t)nd.run * size);
+        if (combine)
+            combine(to, from, nd.run);
+        else
+            sdx_copy_run(to, from, (size_t)nd.run * size);
         if (t % 1024 == 0) SDX_TRY(sdx_stop_check(compute->stop, compute->error));
     }
     return SDX_OK;
@@ -70,13 +72,14 @@ static sdx_status scatter_nd_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_ScatterND = {
     .domain = "",
     .name = "ScatterND",
-    .versions = (const sdx_op_version[]){
-        {11, "data:T indices:i64 updates:T -> output:T", "T=" SDX_T_ALL, ""},
-        {13, "data:T indices:i64 updates:T -> output:T", "T=" SDX_T_ALL_BF, ""},
-        {16, "data:T indices:i64 updates:T -> output:T", "T=" SDX_T_ALL_BF, "reduction:string=none"},
-        {18, "data:T indices:i64 updates:T -> output:T", "T=" SDX_T_ALL_BF, "reduction:string=none"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "data:T indices:i64 updates:T -> output:T", "T=" SDX_T_ALL, ""},
+            {13, "data:T indices:i64 updates:T -> output:T", "T=" SDX_T_ALL_BF, ""},
+            {16, "data:T indices:i64 updates:T -> output:T", "T=" SDX_T_ALL_BF, "reduction:string=none"},
+            {18, "data:T indices:i64 updates:T -> output:T", "T=" SDX_T_ALL_BF, "reduction:string=none"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(scatter_nd_params),
     .bind = scatter_nd_bind,
     .infer = scatter_nd_infer,

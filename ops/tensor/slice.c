@@ -69,10 +69,14 @@ static sdx_status slice_infer(sdx_infer *infer, const void *params) {
     default_lists(&lists);
     SDX_TRY(sdx_infer_i64s(infer, 1, "starts", lists.starts, SDX_MAX_RANK, &lists.n));
     SDX_TRY(sdx_infer_i64s(infer, 2, "ends", lists.ends, SDX_MAX_RANK, &n_ends));
-    if (axes) SDX_TRY(sdx_infer_i64s(infer, 3, "axes", lists.axes, SDX_MAX_RANK, &n_axes));
-    else n_axes = lists.n;
-    if (steps) SDX_TRY(sdx_infer_i64s(infer, 4, "steps", lists.steps, SDX_MAX_RANK, &n_steps));
-    else n_steps = lists.n;
+    if (axes)
+        SDX_TRY(sdx_infer_i64s(infer, 3, "axes", lists.axes, SDX_MAX_RANK, &n_axes));
+    else
+        n_axes = lists.n;
+    if (steps)
+        SDX_TRY(sdx_infer_i64s(infer, 4, "steps", lists.steps, SDX_MAX_RANK, &n_steps));
+    else
+        n_steps = lists.n;
     if (rank < 0) return SDX_OK;
     sdx_infer_same(infer, 0, 0);
     if (lists.n < 0 || n_ends < 0 || n_axes < 0 || n_steps < 0) {
@@ -83,8 +87,10 @@ static sdx_status slice_infer(sdx_infer *infer, const void *params) {
     for (int i = 0; i < lists.n; i++) {
         int64_t *dim = &out->dim[lists.axes[i]];
         bool whole = lists.starts[i] == 0 && lists.ends[i] >= INT32_MAX && lists.steps[i] == 1;
-        if (*dim < 0) *dim = whole ? *dim : -1;
-        else *dim = slice_axis(*dim, lists.starts[i], lists.ends[i], lists.steps[i]).length;
+        if (*dim < 0)
+            *dim = whole ? *dim : -1;
+        else
+            *dim = slice_axis(*dim, lists.starts[i], lists.ends[i], lists.steps[i]).length;
     }
     return SDX_OK;
 }
@@ -131,14 +137,15 @@ static sdx_status slice_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Slice = {
     .domain = "",
     .name = "Slice",
-    .versions = (const sdx_op_version[]){
-        {1, "data:T -> output:T", "T=" SDX_T_ALL, "axes:ints ends:ints! starts:ints!"},
-        {10, "data:T starts:Tind ends:Tind axes:Tind? steps:Tind? -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", ""},
-        {11, "data:T starts:Tind ends:Tind axes:Tind? steps:Tind? -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", ""},
-        {13, "data:T starts:Tind ends:Tind axes:Tind? steps:Tind? -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
-         ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "data:T -> output:T", "T=" SDX_T_ALL, "axes:ints ends:ints! starts:ints!"},
+            {10, "data:T starts:Tind ends:Tind axes:Tind? steps:Tind? -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", ""},
+            {11, "data:T starts:Tind ends:Tind axes:Tind? steps:Tind? -> output:T", "T=" SDX_T_ALL " Tind=i32|i64", ""},
+            {13, "data:T starts:Tind ends:Tind axes:Tind? steps:Tind? -> output:T", "T=" SDX_T_ALL_BF " Tind=i32|i64",
+             ""},
+            {0, NULL, NULL, NULL},
+        },
     .upgrade = slice_upgrade,
     .infer = slice_infer,
     .compute = slice_compute,

@@ -23,8 +23,8 @@ static sdx_status space_to_depth_compute(sdx_compute *compute, const void *param
     sdx_tensor *out = sdx_compute_output(compute, 0, 4, dims);
     if (!out) return compute->error->status;
     int64_t plane = in[2] * in[3], row = in[3], column = 1;
-    sdx_move move = {.size = sdx_dtype_size(out->dtype), .rank = 6, .source = compute->in[0]->data,
-                     .target = out->data};
+    sdx_move move = {
+        .size = sdx_dtype_size(out->dtype), .rank = 6, .source = compute->in[0]->data, .target = out->data};
     /* n, then row, column, channel (DCR) or channel, row, column (CRD), h, w */
     const int64_t dcr[6] = {in[0], b, b, c, h, w}, crd[6] = {in[0], c, b, b, h, w};
     const int64_t dcr_from[6] = {c * plane, row, column, plane, row * b, b};
@@ -38,12 +38,13 @@ static sdx_status space_to_depth_compute(sdx_compute *compute, const void *param
 const sdx_op sdx_op_SpaceToDepth = {
     .domain = "",
     .name = "SpaceToDepth",
-    .versions = (const sdx_op_version[]){
-        {1, "input:T -> output:T", "T=" SDX_T_ALL, "blocksize:int!"},
-        {13, "input:T -> output:T", "T=" SDX_T_ALL_BF, "blocksize:int!"},
-        {28, "input:T -> output:T", "T=" SDX_T_ALL_BF, "blocksize:int! mode:string=DCR"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "input:T -> output:T", "T=" SDX_T_ALL, "blocksize:int!"},
+            {13, "input:T -> output:T", "T=" SDX_T_ALL_BF, "blocksize:int!"},
+            {28, "input:T -> output:T", "T=" SDX_T_ALL_BF, "blocksize:int! mode:string=DCR"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(sdx_blocks_params),
     .bind = sdx_blocks_bind,
     .infer = space_to_depth_infer,

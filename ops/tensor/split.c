@@ -49,8 +49,10 @@ static sdx_status split_bind(sdx_bind *bind, void *params) {
 static sdx_status part_length(sdx_error *error, const split_params *p, int64_t n, int k, int64_t *length) {
     int64_t each = p->uneven ? n / p->parts + (n % p->parts != 0) : n / p->parts;
     if (!p->uneven && n % p->parts)
-        return sdx_fail(error, SDX_SHAPE, "dimension %" PRId64 " of input 'input' is %" PRId64
-                        "; it must be a multiple of the %" PRId64 " outputs", p->axis, n, p->parts);
+        return sdx_fail(error, SDX_SHAPE,
+                        "dimension %" PRId64 " of input 'input' is %" PRId64 "; it must be a multiple of the %" PRId64
+                        " outputs",
+                        p->axis, n, p->parts);
     int64_t left = n - each * k;
     *length = left < 0 ? 0 : left < each ? left : each;
     return SDX_OK;
@@ -69,8 +71,8 @@ static sdx_status check_lengths(sdx_error *error, const sdx_tensor *split, int n
         if (__builtin_add_overflow(sum, length, &sum)) sum = INT64_MAX;
     }
     if (n >= 0 && sum != n)
-        return sdx_fail(error, SDX_SHAPE, "the entries of input 'split' sum to %" PRId64
-                        "; the dimension to split is %" PRId64, sum, n);
+        return sdx_fail(error, SDX_SHAPE,
+                        "the entries of input 'split' sum to %" PRId64 "; the dimension to split is %" PRId64, sum, n);
     return SDX_OK;
 }
 
@@ -102,15 +104,21 @@ static sdx_status split_compute(sdx_compute *compute, const void *params) {
     memcpy(dims, in->dim, sizeof dims);
     if (split) SDX_TRY(check_lengths(compute->error, split, compute->n_out, in->dim[axis]));
     for (int k = 0; k < compute->n_out; k++, at += dims[axis]) {
-        if (split) dims[axis] = sdx_index_at(split, k);
-        else SDX_TRY(part_length(compute->error, p, in->dim[axis], k, &dims[axis]));
+        if (split)
+            dims[axis] = sdx_index_at(split, k);
+        else
+            SDX_TRY(part_length(compute->error, p, in->dim[axis], k, &dims[axis]));
         if (!compute->wanted[k]) continue;
         sdx_tensor *out = sdx_compute_output(compute, k, in->rank, dims);
         if (!out) return compute->error->status;
         int64_t run = dims[axis] * inner;
-        sdx_move move = {.size = size, .rank = 2, .dim = {sdx_product(dims, 0, axis), run},
-                         .from = {in->dim[axis] * inner, 1}, .to = {run, 1},
-                         .source = (const char *)in->data + (size_t)(at * inner) * size, .target = out->data};
+        sdx_move move = {.size = size,
+                         .rank = 2,
+                         .dim = {sdx_product(dims, 0, axis), run},
+                         .from = {in->dim[axis] * inner, 1},
+                         .to = {run, 1},
+                         .source = (const char *)in->data + (size_t)(at * inner) * size,
+                         .target = out->data};
         SDX_TRY(sdx_move_run(compute, &move));
     }
     return SDX_OK;
@@ -119,14 +127,15 @@ static sdx_status split_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Split = {
     .domain = "",
     .name = "Split",
-    .versions = (const sdx_op_version[]){
-        {1, "input:T split:T? -> outputs...:T*", "T=" SDX_T_FLOAT, "axis:int split:ints"},
-        {2, "input:T -> outputs:T*", "T=" SDX_T_ALL, "axis:int=0 split:ints"},
-        {11, "input:T -> outputs:T*", "T=" SDX_T_ALL, "axis:int=0 split:ints"},
-        {13, "input:T split:i64? -> outputs:T*", "T=" SDX_T_ALL_BF, "axis:int=0"},
-        {18, "input:T split:i64? -> outputs:T*", "T=" SDX_T_ALL_BF, "axis:int=0 num_outputs:int"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "input:T split:T? -> outputs...:T*", "T=" SDX_T_FLOAT, "axis:int split:ints"},
+            {2, "input:T -> outputs:T*", "T=" SDX_T_ALL, "axis:int=0 split:ints"},
+            {11, "input:T -> outputs:T*", "T=" SDX_T_ALL, "axis:int=0 split:ints"},
+            {13, "input:T split:i64? -> outputs:T*", "T=" SDX_T_ALL_BF, "axis:int=0"},
+            {18, "input:T split:i64? -> outputs:T*", "T=" SDX_T_ALL_BF, "axis:int=0 num_outputs:int"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(split_params),
     .upgrade = split_upgrade,
     .bind = split_bind,

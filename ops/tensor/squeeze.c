@@ -20,8 +20,9 @@ static sdx_status squeeze_resolve(sdx_error *error, const sdx_type *in, int64_t 
     for (int i = 0; axes && i < n; i++) {
         drop[axes[i]] = true;
         if (in->dim[axes[i]] > 1 || in->dim[axes[i]] == 0)
-            return sdx_fail(error, SDX_SHAPE, "dimension %" PRId64 " of input 'data' is %" PRId64
-                            "; it must be 1 to be squeezed", axes[i], in->dim[axes[i]]);
+            return sdx_fail(error, SDX_SHAPE,
+                            "dimension %" PRId64 " of input 'data' is %" PRId64 "; it must be 1 to be squeezed",
+                            axes[i], in->dim[axes[i]]);
     }
     *rank = 0;
     for (int d = 0; d < in->rank; d++)
@@ -61,16 +62,17 @@ static sdx_status squeeze_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Squeeze = {
     .domain = "",
     .name = "Squeeze",
-    .versions = (const sdx_op_version[]){
-        {1, "data:T -> squeezed:T", "T=" SDX_T_ALL, "axes:ints"},
-        {11, "data:T -> squeezed:T", "T=" SDX_T_ALL, "axes:ints"},
-        {13, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_BF, ""},
-        {21, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_IR10, ""},
-        {23, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_IR11, ""},
-        {24, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_IR12, ""},
-        {25, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_IR13, ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "data:T -> squeezed:T", "T=" SDX_T_ALL, "axes:ints"},
+            {11, "data:T -> squeezed:T", "T=" SDX_T_ALL, "axes:ints"},
+            {13, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_BF, ""},
+            {21, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_IR10, ""},
+            {23, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_IR11, ""},
+            {24, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_IR12, ""},
+            {25, "data:T axes:i64? -> squeezed:T", "T=" SDX_T_ALL_IR13, ""},
+            {0, NULL, NULL, NULL},
+        },
     .upgrade = squeeze_upgrade,
     .infer = squeeze_infer,
     .compute = squeeze_compute,

@@ -28,10 +28,12 @@ static sdx_status tensor_scatter_infer(sdx_infer *infer, const void *params) {
     const sdx_type *cache = infer->in[0], *update = infer->in[1];
     for (int d = 0; d < rank && sdx_infer_rank_of(infer, 1) == rank; d++) {
         int64_t have = cache->dim[d], new = update->dim[d];
-        if (d != axis) SDX_TRY(sdx_infer_merge_dim(infer, "dimensions of 'past_cache' and 'update'", have, new, NULL));
+        if (d != axis)
+            SDX_TRY(sdx_infer_merge_dim(infer, "dimensions of 'past_cache' and 'update'", have, new, NULL));
         else if (have >= 0 && new > have)
-            return sdx_fail(infer->error, SDX_SHAPE, "dimension %d of input 'update' is %" PRId64
-                            "; that of 'past_cache' is %" PRId64, d, new, have);
+            return sdx_fail(infer->error, SDX_SHAPE,
+                            "dimension %d of input 'update' is %" PRId64 "; that of 'past_cache' is %" PRId64, d, new,
+                            have);
     }
     if (infer->n_in < 3 || !infer->in[2]) return SDX_OK;
     SDX_TRY(sdx_infer_rank(infer, 2, "write_indices", 1));
@@ -68,8 +70,9 @@ static sdx_status tensor_scatter_compute(sdx_compute *compute, const void *param
     for (int64_t i = 0; indices && i < indices->count; i++) {
         int64_t first = sdx_index_at(indices, i);
         if (first < 0 || (!p->circular && first > n - length))
-            return sdx_fail(compute->error, SDX_VALUE, "entry %" PRId64 " of input 'write_indices' is %" PRId64
-                            "; it must be in [0, %" PRId64 "]", i, first, p->circular ? INT64_MAX : n - length);
+            return sdx_fail(compute->error, SDX_VALUE,
+                            "entry %" PRId64 " of input 'write_indices' is %" PRId64 "; it must be in [0, %" PRId64 "]",
+                            i, first, p->circular ? INT64_MAX : n - length);
     }
     sdx_tensor *out = sdx_compute_output(compute, 0, cache->rank, cache->dim);
     if (!out) return compute->error->status;
@@ -85,11 +88,12 @@ static sdx_status tensor_scatter_compute(sdx_compute *compute, const void *param
 const sdx_op sdx_op_TensorScatter = {
     .domain = "",
     .name = "TensorScatter",
-    .versions = (const sdx_op_version[]){
-        {24, "past_cache:T update:T write_indices:i64? -> present_cache:T", "T=" SDX_T_ALL_IR12,
-         "axis:int=-2 mode:string=linear"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {24, "past_cache:T update:T write_indices:i64? -> present_cache:T", "T=" SDX_T_ALL_IR12,
+             "axis:int=-2 mode:string=linear"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(tensor_scatter_params),
     .bind = tensor_scatter_bind,
     .infer = tensor_scatter_infer,

@@ -16,8 +16,9 @@ static int64_t scalar_of(const sdx_tensor *tensor) {
 static sdx_status old_repeats(sdx_error *error, const sdx_tensor *tiles, const sdx_tensor *axis, int rank,
                               int64_t *repeats, int *n) {
     if (tiles->count != 1 || axis->count != 1)
-        return sdx_fail(error, SDX_SHAPE, "inputs 'tiles' and 'axis' have %" PRId64 " and %" PRId64
-                        " elements; they must have one each", tiles->count, axis->count);
+        return sdx_fail(error, SDX_SHAPE,
+                        "inputs 'tiles' and 'axis' have %" PRId64 " and %" PRId64 " elements; they must have one each",
+                        tiles->count, axis->count);
     int64_t at = scalar_of(axis);
     if (at < 0 || at >= rank)
         return sdx_fail(error, SDX_VALUE, "input 'axis' is %" PRId64 "; it must be in [0, %d]", at, rank - 1);
@@ -87,12 +88,13 @@ static sdx_status tile_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Tile = {
     .domain = "",
     .name = "Tile",
-    .versions = (const sdx_op_version[]){
-        {1, "input:T tiles:T axis:T -> output:T", "T=" SDX_T_FLOAT " T1=i64", ""},
-        {6, "input:T repeats:T1 -> output:T", "T=" SDX_T_ALL " T1=i64", ""},
-        {13, "input:T repeats:T1 -> output:T", "T=" SDX_T_ALL_BF " T1=i64", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "input:T tiles:T axis:T -> output:T", "T=" SDX_T_FLOAT " T1=i64", ""},
+            {6, "input:T repeats:T1 -> output:T", "T=" SDX_T_ALL " T1=i64", ""},
+            {13, "input:T repeats:T1 -> output:T", "T=" SDX_T_ALL_BF " T1=i64", ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = tile_infer,
     .compute = tile_compute,
 };

@@ -27,8 +27,8 @@ static sdx_status transpose_infer(sdx_infer *infer, const void *params) {
     for (int d = 0; d < rank; d++) {
         int64_t from = p->given ? p->perm.data[d] : rank - 1 - d;
         if (from < 0 || from >= rank)
-            return sdx_fail(infer->error, SDX_VALUE, "entry %d of attribute 'perm' is %" PRId64
-                            "; it must be in [0, %d]", d, from, rank - 1);
+            return sdx_fail(infer->error, SDX_VALUE,
+                            "entry %d of attribute 'perm' is %" PRId64 "; it must be in [0, %d]", d, from, rank - 1);
         if (seen >> from & 1)
             return sdx_fail(infer->error, SDX_VALUE, "attribute 'perm' names axis %" PRId64 " twice", from);
         seen |= 1u << from;
@@ -58,15 +58,16 @@ static sdx_status transpose_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Transpose = {
     .domain = "",
     .name = "Transpose",
-    .versions = (const sdx_op_version[]){
-        {1, "data:T -> transposed:T", "T=" SDX_T_ALL, "perm:ints"},
-        {13, "data:T -> transposed:T", "T=" SDX_T_ALL_BF, "perm:ints"},
-        {21, "data:T -> transposed:T", "T=" SDX_T_ALL_IR10, "perm:ints"},
-        {23, "data:T -> transposed:T", "T=" SDX_T_ALL_IR11, "perm:ints"},
-        {24, "data:T -> transposed:T", "T=" SDX_T_ALL_IR12, "perm:ints"},
-        {25, "data:T -> transposed:T", "T=" SDX_T_ALL_IR13, "perm:ints"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "data:T -> transposed:T", "T=" SDX_T_ALL, "perm:ints"},
+            {13, "data:T -> transposed:T", "T=" SDX_T_ALL_BF, "perm:ints"},
+            {21, "data:T -> transposed:T", "T=" SDX_T_ALL_IR10, "perm:ints"},
+            {23, "data:T -> transposed:T", "T=" SDX_T_ALL_IR11, "perm:ints"},
+            {24, "data:T -> transposed:T", "T=" SDX_T_ALL_IR12, "perm:ints"},
+            {25, "data:T -> transposed:T", "T=" SDX_T_ALL_IR13, "perm:ints"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(transpose_params),
     .bind = transpose_bind,
     .infer = transpose_infer,

@@ -54,8 +54,12 @@ static sdx_status trilu_compute(sdx_compute *compute, const void *params) {
     sdx_tensor *out = sdx_compute_output(compute, 0, in->rank, in->dim);
     if (!out) return compute->error->status;
     if (out->count == 0) return SDX_OK;
-    trilu_job job = {.upper = p->upper, .rows = in->dim[in->rank - 2], .columns = in->dim[in->rank - 1],
-                     .size = sdx_dtype_size(in->dtype), .in = in->data, .out = out->data};
+    trilu_job job = {.upper = p->upper,
+                     .rows = in->dim[in->rank - 2],
+                     .columns = in->dim[in->rank - 1],
+                     .size = sdx_dtype_size(in->dtype),
+                     .in = in->data,
+                     .out = out->data};
     int64_t asked = k ? sdx_index_at(k, 0) : 0; /* beyond the matrix, all diagonals are alike */
     job.k = asked < -job.rows ? -job.rows : asked > job.columns ? job.columns : asked;
     return sdx_for(compute, out->count / job.columns, sdx_grain(job.columns * (int64_t)job.size), trilu_rows, &job);
@@ -64,10 +68,11 @@ static sdx_status trilu_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Trilu = {
     .domain = "",
     .name = "Trilu",
-    .versions = (const sdx_op_version[]){
-        {14, "input:T k:i64? -> output:T", "T=" SDX_T_ALL_BF, "upper:int=1"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {14, "input:T k:i64? -> output:T", "T=" SDX_T_ALL_BF, "upper:int=1"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(trilu_params),
     .bind = trilu_bind,
     .infer = trilu_infer,

@@ -154,11 +154,13 @@ static sdx_status unique_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Unique = {
     .domain = "",
     .name = "Unique",
-    .versions = (const sdx_op_version[]){
-        {11, "X:T -> Y:T indices:i64? inverse_indices:i64? counts:i64?", "T=" SDX_T_ALL, "axis:int sorted:int=1"},
-        {28, "X:T -> Y:T indices:i64? inverse_indices:i64? counts:i64?", "T=" SDX_T_ALL_BF, "axis:int sorted:int=1"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {11, "X:T -> Y:T indices:i64? inverse_indices:i64? counts:i64?", "T=" SDX_T_ALL, "axis:int sorted:int=1"},
+            {28, "X:T -> Y:T indices:i64? inverse_indices:i64? counts:i64?", "T=" SDX_T_ALL_BF,
+             "axis:int sorted:int=1"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(unique_params),
     .bind = unique_bind,
     .infer = unique_infer,

@@ -48,16 +48,17 @@ static sdx_status unsqueeze_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Unsqueeze = {
     .domain = "",
     .name = "Unsqueeze",
-    .versions = (const sdx_op_version[]){
-        {1, "data:T -> expanded:T", "T=" SDX_T_ALL, "axes:ints!"},
-        {11, "data:T -> expanded:T", "T=" SDX_T_ALL, "axes:ints!"},
-        {13, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_BF, ""},
-        {21, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_IR10, ""},
-        {23, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_IR11, ""},
-        {24, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_IR12, ""},
-        {25, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_IR13, ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {1, "data:T -> expanded:T", "T=" SDX_T_ALL, "axes:ints!"},
+            {11, "data:T -> expanded:T", "T=" SDX_T_ALL, "axes:ints!"},
+            {13, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_BF, ""},
+            {21, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_IR10, ""},
+            {23, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_IR11, ""},
+            {24, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_IR12, ""},
+            {25, "data:T axes:i64 -> expanded:T", "T=" SDX_T_ALL_IR13, ""},
+            {0, NULL, NULL, NULL},
+        },
     .upgrade = unsqueeze_upgrade,
     .infer = unsqueeze_infer,
     .compute = unsqueeze_compute,

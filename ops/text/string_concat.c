@@ -51,10 +51,11 @@ static sdx_status string_concat_compute(sdx_compute *compute, const void *params
 const sdx_op sdx_op_StringConcat = {
     .domain = "",
     .name = "StringConcat",
-    .versions = (const sdx_op_version[]){
-        {20, "X:T Y:T -> Z:T", "T=string", ""},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {20, "X:T Y:T -> Z:T", "T=string", ""},
+            {0, NULL, NULL, NULL},
+        },
     .infer = string_concat_infer,
     .compute = string_concat_compute,
 };

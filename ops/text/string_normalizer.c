@@ -29,8 +29,7 @@ static sdx_status string_normalizer_infer(sdx_infer *infer, const void *params) 
     if (rank < 0) return SDX_OK;
     if (rank < 1 || rank > 2)
         return sdx_fail(infer->error, SDX_SHAPE, "input 'X' has rank %d; it must be 1 or 2", rank);
-    if (rank == 2)
-        SDX_TRY(sdx_infer_merge_dim(infer, "dimension 0 of input 'X'", infer->in[0]->dim[0], 1, NULL));
+    if (rank == 2) SDX_TRY(sdx_infer_merge_dim(infer, "dimension 0 of input 'X'", infer->in[0]->dim[0], 1, NULL));
     infer->out[0].dim[rank - 1] = -1;
     return SDX_OK;
 }
@@ -75,11 +74,12 @@ static sdx_status string_normalizer_compute(sdx_compute *compute, const void *pa
 const sdx_op sdx_op_StringNormalizer = {
     .domain = "",
     .name = "StringNormalizer",
-    .versions = (const sdx_op_version[]){
-        {10, "X:string -> Y:string", "",
-         "case_change_action:string=NONE is_case_sensitive:int=0 locale:string stopwords:strings"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {10, "X:string -> Y:string", "",
+             "case_change_action:string=NONE is_case_sensitive:int=0 locale:string stopwords:strings"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(string_normalizer_params),
     .bind = string_normalizer_bind,
     .infer = string_normalizer_infer,

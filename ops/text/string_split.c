@@ -107,10 +107,11 @@ static sdx_status string_split_compute(sdx_compute *compute, const void *params)
 const sdx_op sdx_op_StringSplit = {
     .domain = "",
     .name = "StringSplit",
-    .versions = (const sdx_op_version[]){
-        {20, "X:T1 -> Y:T2 Z:T3", "T1=string T2=string T3=i64", "delimiter:string maxsplit:int"},
-        {0, NULL, NULL, NULL},
-    },
+    .versions =
+        (const sdx_op_version[]){
+            {20, "X:T1 -> Y:T2 Z:T3", "T1=string T2=string T3=i64", "delimiter:string maxsplit:int"},
+            {0, NULL, NULL, NULL},
+        },
     .params_size = sizeof(string_split_params),
     .bind = string_split_bind,
     .infer = string_split_infer,

@@ -48,8 +48,10 @@ static uint32_t map_point(const case_run *runs, size_t n, uint32_t point) {
     size_t low = 0, high = n; /* the last run that starts at or before the point is runs[low - 1] */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (runs[middle].first <= point) low = middle + 1;
-        else high = middle;
+        if (runs[middle].first <= point)
+            low = middle + 1;
+        else
+            high = middle;
     }
     if (low == 0) return point;
     const case_run *run = &runs[low - 1];
@@ -77,8 +79,10 @@ static size_t change_case(sdx_string text, bool upper, char *out) {
         char piece[12];
         uint32_t point = sdx_utf8_decode(text.data + i, text.size - i, &length);
         size_t n = 1;
-        if (point == UINT32_MAX) piece[0] = text.data[i];
-        else n = put_case(point, upper, piece);
+        if (point == UINT32_MAX)
+            piece[0] = text.data[i];
+        else
+            n = put_case(point, upper, piece);
         if (out) memcpy(out + used, piece, n);
         used += n;
     }

@@ -8,8 +8,10 @@
 /* Element `from` of input `in` (< 0: nothing, zero stays) to element `to` of output k. */
 static inline void put(sdx_case_run *run, int k, int64_t to, int in, int64_t from) {
     if (from < 0) return;
-    if (run->in[in].dtype == SDX_STRING) run->out[k].s[to] = run->in[in].s[from];
-    else run->out[k].v[to] = run->in[in].v[from];
+    if (run->in[in].dtype == SDX_STRING)
+        run->out[k].s[to] = run->in[in].s[from];
+    else
+        run->out[k].v[to] = run->in[in].v[from];
 }
 
 /* Coordinates of element i. */

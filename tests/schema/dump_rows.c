@@ -10,9 +10,12 @@ static void print_text(const char *text, size_t size) {
     putchar('"');
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c == '"' || c == '\\') printf("\\%c", c);
-        else if (c < 0x20) printf("\\u%04x", c);
-        else putchar(c);
+        if (c == '"' || c == '\\')
+            printf("\\%c", c);
+        else if (c < 0x20)
+            printf("\\u%04x", c);
+        else
+            putchar(c);
     }
     putchar('"');
 }
@@ -20,8 +23,10 @@ static void print_text(const char *text, size_t size) {
 static void print_name(const char *name) { print_text(name, strlen(name)); }
 
 static void print_leaf(const sdx_row_type *type, bool map) {
-    if (map) printf("map(%s,%s)", sdx_dtype_name(type->key), sdx_dtype_name(type->dtype));
-    else printf("%s", sdx_dtype_name(type->dtype));
+    if (map)
+        printf("map(%s,%s)", sdx_dtype_name(type->key), sdx_dtype_name(type->dtype));
+    else
+        printf("%s", sdx_dtype_name(type->dtype));
 }
 
 static void print_type(const sdx_row_type *type) {
@@ -41,10 +46,12 @@ static void print_args(const char *key, const sdx_row *row, const sdx_row_arg *a
         printf(", \"optional\": %s, \"variadic\": %s, \"heterogeneous\": %s, \"least\": %d, \"type\": ",
                arg->optional ? "true" : "false", arg->variadic ? "true" : "false",
                arg->heterogeneous ? "true" : "false", arg->least);
-        if (arg->variable < 0) print_type(&arg->type);
+        if (arg->variable < 0)
+            print_type(&arg->type);
         else if (arg->wrap)
             printf("\"%s(%s)\"", arg->wrap == SDX_SEQUENCE ? "seq" : "opt", row->variables[arg->variable].name);
-        else print_name(row->variables[arg->variable].name);
+        else
+            print_name(row->variables[arg->variable].name);
         printf("}");
     }
     printf("],\n");
@@ -61,9 +68,12 @@ static void print_default(const sdx_attr *attr) {
         printf("[");
         for (size_t i = 0; i < attr->n; i++) {
             if (i) printf(", ");
-            if (attr->type == SDX_ATTR_INTS) printf("%" PRId64, attr->ints[i]);
-            else if (attr->type == SDX_ATTR_FLOATS) printf("%.9g", (double)attr->floats[i]);
-            else print_text(attr->strings[i].data, attr->strings[i].size);
+            if (attr->type == SDX_ATTR_INTS)
+                printf("%" PRId64, attr->ints[i]);
+            else if (attr->type == SDX_ATTR_FLOATS)
+                printf("%.9g", (double)attr->floats[i]);
+            else
+                print_text(attr->strings[i].data, attr->strings[i].size);
         }
         printf("]");
         break;
@@ -97,8 +107,10 @@ static void print_row(const sdx_op *op, const sdx_row *row) {
         const sdx_row_attr *attr = &row->attrs[a];
         printf("%s\"%s\": {\"type\": %d, \"required\": %s, \"default\": ", a ? ", " : "", attr->attr.name,
                (int)attr->attr.type, attr->required ? "true" : "false");
-        if (attr->has_default) print_default(&attr->attr);
-        else printf("null");
+        if (attr->has_default)
+            print_default(&attr->attr);
+        else
+            printf("null");
         printf("}");
     }
     printf("}}");

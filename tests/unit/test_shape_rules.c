@@ -21,8 +21,8 @@ static void begin(fixture *f, int n_in) {
     memset(f, 0, sizeof *f);
     f->version = (sdx_op_version){1, "A:T B:T? rest:T* -> C:T", "T=f32", ""};
     f->node = (sdx_node){.name = "", .domain = "", .op_type = "X", .version = &f->version};
-    f->infer = (sdx_infer){.error = &f->error, .node = &f->node, .n_in = n_in, .n_out = 1, .in = f->in,
-                           .value = f->value, .out = &f->out};
+    f->infer = (sdx_infer){
+        .error = &f->error, .node = &f->node, .n_in = n_in, .n_out = 1, .in = f->in, .value = f->value, .out = &f->out};
     f->out.rank = -1;
 }
 
@@ -42,10 +42,12 @@ typedef struct broadcast_case {
 static void broadcasts(void **state) {
     (void)state;
     static const broadcast_case cases[] = {
-        {2, 1, {3, 4}, {4}, 2, {3, 4}},      {2, 2, {3, 1}, {1, 4}, 2, {3, 4}}, {0, 2, {0}, {2, 0}, 2, {2, 0}},
-        {2, 2, {-2, 4}, {-2, 1}, 2, {-2, 4}}, {1, 1, {-2}, {-3}, 1, {-1}},       {1, 1, {-1}, {7}, 1, {7}},
-        {1, 1, {-1}, {1}, 1, {-1}},           {1, 1, {0}, {1}, 1, {0}},          {1, 1, {3}, {4}, -2, {0}},
-        {1, 1, {0}, {4}, -2, {0}},            {-1, 1, {0}, {4}, -1, {0}},
+        {2, 1, {3, 4}, {4}, 2, {3, 4}}, {2, 2, {3, 1}, {1, 4}, 2, {3, 4}},
+        {0, 2, {0}, {2, 0}, 2, {2, 0}}, {2, 2, {-2, 4}, {-2, 1}, 2, {-2, 4}},
+        {1, 1, {-2}, {-3}, 1, {-1}},    {1, 1, {-1}, {7}, 1, {7}},
+        {1, 1, {-1}, {1}, 1, {-1}},     {1, 1, {0}, {1}, 1, {0}},
+        {1, 1, {3}, {4}, -2, {0}},      {1, 1, {0}, {4}, -2, {0}},
+        {-1, 1, {0}, {4}, -1, {0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const broadcast_case *c = &cases[i];
@@ -149,8 +151,9 @@ static void contents(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(broadcasts),     cmocka_unit_test(broadcast_names_the_input), cmocka_unit_test(input_names),
-        cmocka_unit_test(axes),           cmocka_unit_test(ranks_and_dims),            cmocka_unit_test(contents),
+        cmocka_unit_test(broadcasts),     cmocka_unit_test(broadcast_names_the_input),
+        cmocka_unit_test(input_names),    cmocka_unit_test(axes),
+        cmocka_unit_test(ranks_and_dims), cmocka_unit_test(contents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,6 +59,10 @@ static bool equal_shape(const stage *s, const char *mode, int k, int rank, const
     return say("]\n"), false;
 }
 
+static bool same_text(sdx_string a, sdx_string b) {
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
+
 bool compare(const stage *s, const char *mode, int k, const sdx_ref *want, const sdx_value *got) {
     if (!equal_shape(s, mode, k, want->rank, want->dim, got)) return false;
     sdx_dtype dtype = sdx_value_dtype(got);
@@ -71,7 +75,7 @@ bool compare(const stage *s, const char *mode, int k, const sdx_ref *want, const
     for (int64_t i = 0; i < want->count; i++) {
         if (dtype == SDX_STRING) {
             sdx_string have = ((const sdx_string *)data)[i];
-            if (want->s && have.size == want->s[i].size && memcmp(have.data, want->s[i].data, have.size) == 0) continue;
+            if (want->s && same_text(have, want->s[i])) continue;
             return say("FAIL %s, %s: output %d, element %lld is '%.*s'; wanted '%.*s'\n", s->label, mode, k,
                        (long long)i, (int)have.size, have.data, want->s ? (int)want->s[i].size : 0,
                        want->s ? want->s[i].data : ""),
@@ -95,7 +99,7 @@ bool same_bits(const stage *s, const char *mode, int k, const sdx_value *want, c
         if (dtype == SDX_STRING) {
             sdx_string x = ((const sdx_string *)sdx_value_data(want))[i];
             sdx_string y = ((const sdx_string *)sdx_value_data(got))[i];
-            if (x.size == y.size && memcmp(x.data, y.data, x.size) == 0) continue;
+            if (same_text(x, y)) continue;
         } else if (memcmp(a, b, size) == 0) {
             continue;
         }
