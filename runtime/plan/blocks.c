@@ -133,7 +133,9 @@ static sdx_status scratch_block(sdx_build *build, int index) {
 /* A node whose inputs are not all of known shape may still have outputs that are; its workspace then is not known. */
 static bool inputs_shaped(const sdx_build *build, const sdx_node *node) {
     for (int k = 0; k < node->n_in; k++)
-        if (node->in[k] != SDX_NONE && !build->plan->slots[node->in[k]].shaped) return false;
+        if (node->in[k] != SDX_NONE && !build->plan->slots[node->in[k]].shaped &&
+            !build->plan->slots[node->in[k]].constant)
+            return false;
     return true;
 }
 
