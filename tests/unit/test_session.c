@@ -93,6 +93,71 @@ static void outputs_outlive_session_and_model(void **state) {
     sdx_value_release(y);
 }
 
+/* A run allocates its outputs and nothing else once plan, frame and working memory stand. */
+static void steady_runs_allocate_outputs_only(void **state) {
+    (void)state;
+    enum { FAR = 1000000 };
+    sdx_model *model = network();
+    sdx_memory *memory = NULL;
+    sdx_session *session = NULL;
+    sdx_session_options options = {.size = sizeof options, .threads = 2};
+    OK(sdx_memory_create(0, &test_error, &memory));
+    OK(sdx_session_make(model, &options, memory, &test_error, &session));
+    sdx_binding in = {"x", picture(3, 1)};
+    for (int turn = 0; turn < 4; turn++) {
+        atomic_store(&memory->fail_after, FAR);
+        sdx_value_release(run_one(session, &in, 1, "y"));
+        if (turn) assert_int_equal(FAR - atomic_load(&memory->fail_after), 1);
+    }
+    sdx_value_release(in.value);
+    sdx_session_destroy(session);
+    sdx_model_close(model);
+}
+
+/* Seeds: of the session, by the number of the run; of one run, whatever ran before. Trips of a loop draw anew. */
+static void seeds_repeat(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph, *body = new_body(g, "body");
+    enum { N = 64 };
+    int64_t trips = 4;
+    float ones[N], half = 0.5f;
+    bool training = true;
+    for (int i = 0; i < N; i++) ones[i] = 1;
+    sdx_id m = add_input(g, "m", SDX_I64, SCALAR);
+    add_input(body, "trip", SDX_I64, SCALAR);
+    add_output(body, add_input(body, "go_on", SDX_BOOL, SCALAR));
+    sdx_id x = add_constant(body, "x", SDX_F32, DIMS(N), ones);
+    sdx_id ratio = add_constant(body, "ratio", SDX_F32, SCALAR, &half);
+    sdx_id train = add_constant(body, "train", SDX_BOOL, SCALAR, &training);
+    add_output(body, add_node(body, "Dropout", "drawn", IDS(x, ratio, train)));
+    sdx_id y = add_node(g, "Loop", "y", IDS(m));
+    set_body(g, g->nodes[0], "body", body);
+    add_output(g, y);
+    finish_model(model);
+    sdx_binding in = {"m", new_tensor(SDX_I64, SCALAR, &trips)};
+    sdx_run_options options = {.size = sizeof options, .seed = 99};
+    float drawn[2][3][4 * N];
+    for (int s = 0; s < 2; s++) {
+        sdx_session *session = new_session(model, 1);
+        for (int turn = 0; turn < 3; turn++) {
+            sdx_binding out = {"y", NULL};
+            OK(sdx_session_run_with(session, turn == 2 ? &options : NULL, &in, 1, &out, 1, &test_error));
+            memcpy(drawn[s][turn], out.value->tensor.data, sizeof drawn[s][turn]);
+            sdx_value_release(out.value);
+            if (s && turn == 0) OK(sdx_session_run(session, &in, 1, NULL, 0, &test_error));
+        }
+        sdx_session_destroy(session);
+    }
+    assert_memory_equal(drawn[0][0], drawn[1][0], sizeof drawn[0][0]);
+    assert_memory_not_equal(drawn[0][0], drawn[0][1], sizeof drawn[0][0]);
+    assert_memory_not_equal(drawn[0][1], drawn[1][1], sizeof drawn[0][0]); /* one run later */
+    assert_memory_equal(drawn[0][2], drawn[1][2], sizeof drawn[0][0]);
+    for (int t = 1; t < 4; t++) assert_memory_not_equal(drawn[0][0], drawn[0][0] + N * t, N * sizeof(float));
+    sdx_value_release(in.value);
+    sdx_model_close(model);
+}
+
 /* ---- threads -------------------------------------------------------------------------------------------------- */
 
 enum { THREADS = 16, RUNS = 200, INPUTS = 7 };
@@ -337,6 +402,8 @@ int main(void) {
         cmocka_unit_test(shapes_get_their_plans),
         cmocka_unit_test(defaults_may_be_overridden),
         cmocka_unit_test(outputs_outlive_session_and_model),
+        cmocka_unit_test(steady_runs_allocate_outputs_only),
+        cmocka_unit_test(seeds_repeat),
         cmocka_unit_test(many_threads_one_session),
         cmocka_unit_test(cancel_and_deadline),
         cmocka_unit_test(limit_names_node_bytes_and_limit),
