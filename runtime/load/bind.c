@@ -6,7 +6,8 @@
 
 sdx_status sdx_load_at_node(const sdx_graph *graph, const sdx_node *node, sdx_status status, sdx_error *error) {
     char place[320];
-    if (!error || error->status == SDX_OK) return status;
+    /* In deep nests the innermost places are the ones that help; the cause must not be pushed out of the record. */
+    if (!error || error->status == SDX_OK || strlen(error->message) > sizeof error->message / 2) return status;
     return sdx_error_context(error, "%s", sdx_node_place(graph, node, place, sizeof place));
 }
 

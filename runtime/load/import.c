@@ -90,6 +90,7 @@ static void reserve_names(importer *imp, const Onnx__GraphProto *graph) {
 static sdx_status at_node(importer *imp, const Onnx__NodeProto *node, sdx_status status) {
     char place[320];
     if (status == SDX_OK || imp->error->status == SDX_OK) return status;
+    if (strlen(imp->error->message) > sizeof imp->error->message / 2) return status;
     return sdx_error_context(imp->error, "%s", sdx_import_place(node, place, sizeof place));
 }
 
