@@ -25,6 +25,7 @@ typedef struct plan {
     int mr, nr;
     int64_t batch, m, n, k, most_depth;
     int64_t block_m, block_n, depth, blocks_m, blocks_n, blocks_k;
+    bool columns_slow; /* blocks of one column of blocks follow each other; else those of one row */
     bool shared_a, shared_b, local_a, local_b;
     int64_t matrices_a, matrices_b; /* how many are shared */
     size_t shared_a_bytes, shared_b_bytes, local_a_bytes, local_b_bytes, worker_bytes;
@@ -35,21 +36,24 @@ static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16; }
 
-/* Halves blocks until there are enough of them. Cutting along the lines of a factor that must be packed anyway is
- * free as long as blocks stay large enough to reuse the other factor. */
+/* Halves blocks until there are enough of them. The lines of a packed factor are cut first, while the other factor is
+ * reused enough: blocks that differ in the other one alone follow each other, so that a constant, which may be larger
+ * than the caches, is read from memory once. Columns that are gathered anew (a constant A) are not cut below four
+ * panels for the same reason. */
 static void cut(plan *p, bool packed_a, bool packed_b) {
     const int64_t most = BLOCK_BYTES / (int64_t)p->element;
+    p->columns_slow = packed_b && !packed_a;
     p->block_m = round_up(least(p->m, most - most % p->mr), p->mr);
     p->block_n = round_up(least(p->n, most), p->nr);
     for (;;) {
         int64_t tasks = p->batch * ceil_div(p->m, p->block_m) * ceil_div(p->n, p->block_n);
         bool can_m = p->block_m > p->mr, can_n = p->block_n > p->nr;
         if (tasks >= TASKS || p->block_m * p->block_n * (p->k + 1) < LEAST_WORK || !(can_m || can_n)) break;
-        bool free_m = can_m && packed_b && !packed_a && p->block_m > 4 * p->mr;
-        bool free_n = can_n && packed_a && !packed_b;
-        if (free_n || (can_n && !free_m && (!can_m || p->block_n >= p->block_m)))
-            p->block_n = round_up(p->block_n / 2, p->nr);
-        else p->block_m = round_up(p->block_m / 2, p->mr);
+        const bool wide = p->block_n > 4 * p->nr, larger = p->block_n >= p->block_m;
+        const bool columns = packed_a != packed_b ? wide || !can_m : can_n && (larger || !can_m);
+        if (columns && can_n) p->block_n = round_up(p->block_n / 2, p->nr);
+        else if (can_m) p->block_m = round_up(p->block_m / 2, p->mr);
+        else break;
     }
     p->block_m = round_up(ceil_div(p->m, ceil_div(p->m, p->block_m)), p->mr);
     p->block_n = round_up(ceil_div(p->n, ceil_div(p->n, p->block_n)), p->nr);
@@ -224,25 +228,27 @@ static void run_tiles(const product_job *job, const block *b, panels pa, panels 
     const sdx_product *product = job->product;
     const int64_t element = (int64_t)p->element;
     const bool affine = product->d || product->alpha != 1;
-    for (int64_t j = 0; j < b->columns; j += p->nr)
-        for (int64_t i = 0; i < b->rows; i += p->mr) {
-            sdx_gemm_tile tile = {.k = depth,
-                                  .a = pa.at + (size_t)(i / p->mr) * pa.step,
-                                  .b = pb.at + (size_t)(j / p->nr) * pb.step,
-                                  .c = b->c + (i * b->ldc + j) * element,
-                                  .ldc = b->ldc,
-                                  .m = (int)least(p->mr, b->rows - i),
-                                  .n = (int)least(p->nr, b->columns - j),
-                                  .accumulate = !first};
-            if (first && b->row_bias) tile.row_bias = b->row_bias + i * element;
-            if (first && b->column_bias) tile.column_bias = b->column_bias + j * element;
-            if (last && !p->narrow) {
-                if (b->residual) tile.residual = b->residual + (i * b->ldc + j) * element;
-                tile.clamp = product->clamp && !affine;
-                tile.low = product->low, tile.high = product->high;
-            }
-            job->tile(&tile);
+    const int64_t across = ceil_div(b->columns, p->nr), down = ceil_div(b->rows, p->mr);
+    const bool rows_first = b->rows > b->columns; /* the longer side is walked once, the shorter one stays near */
+    for (int64_t t = 0; t < across * down; t++) {
+        const int64_t i = (rows_first ? t / across : t % down) * p->mr, j = (rows_first ? t % across : t / down) * p->nr;
+        sdx_gemm_tile tile = {.k = depth,
+                              .a = pa.at + (size_t)(i / p->mr) * pa.step,
+                              .b = pb.at + (size_t)(j / p->nr) * pb.step,
+                              .c = b->c + (i * b->ldc + j) * element,
+                              .ldc = b->ldc,
+                              .m = (int)least(p->mr, b->rows - i),
+                              .n = (int)least(p->nr, b->columns - j),
+                              .accumulate = !first};
+        if (first && b->row_bias) tile.row_bias = b->row_bias + i * element;
+        if (first && b->column_bias) tile.column_bias = b->column_bias + j * element;
+        if (last && !p->narrow) {
+            if (b->residual) tile.residual = b->residual + (i * b->ldc + j) * element;
+            tile.clamp = product->clamp && !affine;
+            tile.low = product->low, tile.high = product->high;
         }
+        job->tile(&tile);
+    }
 }
 
 static double clamped(const sdx_product *product, double v) {
@@ -346,9 +352,11 @@ static void run_blocks(void *argument, int64_t begin, int64_t end, int worker) {
     const product_job *job = argument;
     const plan *p = &job->plan;
     for (int64_t t = begin; t < end; t++) {
-        block b = {.batch = t / (p->blocks_m * p->blocks_n),
-                   .m = t % p->blocks_m * p->block_m,
-                   .n = t / p->blocks_m % p->blocks_n * p->block_n};
+        const int64_t fast = p->columns_slow ? p->blocks_m : p->blocks_n;
+        const int64_t i = t / (p->batch * fast), j = t % fast;
+        block b = {.batch = t / fast % p->batch,
+                   .m = (p->columns_slow ? j : i) * p->block_m,
+                   .n = (p->columns_slow ? i : j) * p->block_n};
         b.rows = least(p->block_m, p->m - b.m);
         b.columns = least(p->block_n, p->n - b.n);
         run_block(job, &b, job->workers + (size_t)worker * p->worker_bytes);
