@@ -34,7 +34,8 @@ static sdx_status read_k(sdx_error *error, const sdx_tensor *tensor, int64_t n, 
     if (tensor->count != 1)
         return sdx_fail(error, SDX_SHAPE, "input 'K' has %" PRId64 " elements; it must have one", tensor->count);
     *k = sdx_index_at(tensor, 0);
-    if (*k < 0 || (n >= 0 && *k > n))
+    if (*k < 0) return sdx_fail(error, SDX_VALUE, "input 'K' is %" PRId64 "; it must be >= 0", *k);
+    if (n >= 0 && *k > n)
         return sdx_fail(error, SDX_VALUE, "input 'K' is %" PRId64 "; it must be in [0, %" PRId64 "]", *k, n);
     return SDX_OK;
 }
