@@ -3,6 +3,7 @@
  * 'cond' the body's condition is ignored, as the specification says. What the body scans is stacked along a new first
  * axis. */
 #include "ops/controlflow/body.h"
+#include <inttypes.h>
 #include <string.h>
 
 typedef struct loop_params {
@@ -219,7 +220,9 @@ static void give_carried(loop_state *loop, int k) {
 static sdx_status run_loop(loop_state *loop) {
     const sdx_compute *compute = loop->compute;
     const sdx_tensor *m = compute->n_in > 0 ? compute->in[0] : NULL, *cond = compute->n_in > 1 ? compute->in[1] : NULL;
-    int64_t trips = m && m->count ? *(const int64_t *)m->data : INT64_MAX;
+    int64_t trips = m && m->count == 1 ? *(const int64_t *)m->data : INT64_MAX;
+    if (m && m->count != 1)
+        return sdx_fail(compute->error, SDX_SHAPE, "input 'M' has %" PRId64 " elements; it must have 1", m->count);
     bool go_on = true, body_says = true;
     if (cond) SDX_TRY(sdx_read_condition(loop->compute, cond, "input 'cond'", &go_on));
     for (int k = 0; k < loop->n_carried; k++) {

@@ -166,6 +166,33 @@ static void trips_and_scans(void **state) {
     sdx_model_close(ignores);
 }
 
+/* How often to run must be one number, also where its shape is known at run time only. */
+static void trips_must_be_one_number(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph, *body = new_body(g, "body");
+    sdx_id m = add_input(g, "m", SDX_I64, DIMS(-1)), x = add_input(g, "x", SDX_F32, DIMS(2));
+    sdx_id kept = add_node(g, "Compress", "kept", IDS(m, add_input(g, "which", SDX_BOOL, DIMS(-1))));
+    add_input(body, "trip", SDX_I64, SCALAR);
+    add_output(body, add_input(body, "go_on", SDX_BOOL, SCALAR));
+    add_output(body, add_node(body, "Neg", "n", IDS(add_input(body, "v", SDX_F32, DIMS(2)))));
+    sdx_node *loop = add_node_n(g, "Loop", "y", 1, IDS(kept, SDX_NONE, x));
+    set_body(g, loop, "body", body);
+    add_output(g, loop->out[0]);
+    finish_model(model);
+    int64_t trips[] = {3, 4};
+    bool which[] = {true, false};
+    float data[] = {1, 2}, want[] = {-1, -2};
+    sdx_binding in[] = {{"m", new_tensor(SDX_I64, DIMS(2), trips)},
+                        {"which", new_tensor(SDX_BOOL, DIMS(2), which)},
+                        {"x", new_tensor(SDX_F32, DIMS(2), data)}};
+    expect_run(model, in, 3, "y", SDX_F32, DIMS(2), want);
+    ((bool *)in[1].value->tensor.data)[0] = false;
+    expect_failure(model, in, 3, "y", SDX_SHAPE, "input 'M' has 0 elements; it must have 1");
+    for (int k = 0; k < 3; k++) sdx_value_release(in[k].value);
+    sdx_model_close(model);
+}
+
 /* v = Concat(v, v): the carried shape grows; scanning it cannot be stacked. */
 static void growing_values(void **state) {
     (void)state;
@@ -327,6 +354,7 @@ int main(void) {
         cmocka_unit_test(branches_of_different_types_are_refused),
         cmocka_unit_test(nested_captures),
         cmocka_unit_test(trips_and_scans),
+        cmocka_unit_test(trips_must_be_one_number),
         cmocka_unit_test(growing_values),
         cmocka_unit_test(strings_in_loops),
         cmocka_unit_test(scan_axes_and_directions),
