@@ -105,6 +105,33 @@ static void softmax_line(const void *context, int64_t line, const void *x, void 
         job->f32(x, y, n);
 }
 
+enum { COLUMNS = 64, LONG = 4096 }; /* lines side by side in one unit; longer lines are summed in f64, one by one */
+
+typedef struct columns_job {
+    const sdx_kernels *kernels;
+    const float *x;
+    float *y;
+    sdx_axis_view view;
+    int64_t blocks; /* of COLUMNS lines, per outer index */
+    bool logarithm;
+} columns_job;
+
+static void run_columns(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const columns_job *job = argument;
+    int64_t n = job->view.n, inner = job->view.inner;
+    for (int64_t unit = begin; unit < end; unit++) {
+        int64_t first = unit % job->blocks * COLUMNS, at = unit / job->blocks * n * inner + first;
+        int64_t width = inner - first < COLUMNS ? inner - first : COLUMNS;
+        job->kernels->softmax_columns_f32(job->x + at, job->y + at, n, inner, width, job->logarithm);
+    }
+}
+
+/* f32 lines that lie side by side */
+static bool side_by_side(const sdx_tensor *x, sdx_axis_view view) {
+    return x->dtype == SDX_F32 && view.inner > 1 && view.n > 1 && view.n <= LONG;
+}
+
 static sdx_status run(sdx_compute *compute, const softmax_params *p, softmax_job job, int64_t cost) {
     const sdx_tensor *x = compute->in[0];
     sdx_lines lines;
@@ -113,12 +140,28 @@ static sdx_status run(sdx_compute *compute, const softmax_params *p, softmax_job
     return sdx_lines_run(compute, &lines, job.work, x, compute->out[0], compute->scratch, cost, softmax_line, &job);
 }
 
+static sdx_status run_exponentials(sdx_compute *compute, const softmax_params *p, softmax_job job, bool logarithm) {
+    const sdx_tensor *x = compute->in[0];
+    sdx_axis_view view = sdx_view_axis(x->rank, x->dim, (int)(p->axis < 0 ? p->axis + x->rank : p->axis));
+    if (!side_by_side(x, view)) return run(compute, p, job, 4);
+    columns_job columns = {.kernels = compute->kernels,
+                           .x = x->data,
+                           .y = compute->out[0]->data,
+                           .view = view,
+                           .blocks = (view.inner + COLUMNS - 1) / COLUMNS,
+                           .logarithm = logarithm};
+    int64_t each = view.n * (view.inner < COLUMNS ? view.inner : COLUMNS);
+    return sdx_for(compute, view.outer * columns.blocks, sdx_grain(each * 4), run_columns, &columns);
+}
+
 static sdx_status softmax_compute(sdx_compute *compute, const void *params) {
-    return run(compute, params, (softmax_job){.f32 = compute->kernels->softmax_f32, .f64 = softmax_f64}, 4);
+    softmax_job job = {.f32 = compute->kernels->softmax_f32, .f64 = softmax_f64};
+    return run_exponentials(compute, params, job, false);
 }
 
 static sdx_status log_softmax_compute(sdx_compute *compute, const void *params) {
-    return run(compute, params, (softmax_job){.f32 = compute->kernels->log_softmax_f32, .f64 = log_softmax_f64}, 4);
+    softmax_job job = {.f32 = compute->kernels->log_softmax_f32, .f64 = log_softmax_f64};
+    return run_exponentials(compute, params, job, true);
 }
 
 static sdx_status hardmax_compute(sdx_compute *compute, const void *params) {

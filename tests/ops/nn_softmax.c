@@ -72,6 +72,8 @@ const sdx_case sdx_cases[] = {
     EACH("last", .inputs = "T[2,3,C]=normal", .dims = "C=1..70"),
     EACH("axis0", .attributes = "axis:int=0", .inputs = "T[N,C]=normal", .dims = "N=0..40 C=0..40"),
     EACH("axis1", .attributes = "axis:int=1", .inputs = "T[2,C,3,5]=normal", .dims = "C=1..40"),
+    EACH("axis1_wide", .attributes = "axis:int=1", .inputs = "T[2,C,W]=normal", .dims = "C=1..9 W=1..200"),
+    EACH("axis0_special", .attributes = "axis:int=0", .inputs = "T[5,70]=special"),
     EACH("axis_minus3", .attributes = "axis:int=-3", .inputs = "T[2,3,2,S]=normal", .dims = "S=0..40"),
     EACH("long", .inputs = "T[3,5000]=normal", .flags = SDX_CASE_SLOW),
     EACH("rank1", .inputs = "T[7]=uniform(-4,4)"),
