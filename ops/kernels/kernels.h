@@ -34,6 +34,14 @@ typedef struct sdx_depthwise {
     bool clamp;
 } sdx_depthwise;
 
+/* One step of an optimizer; which fields count, the kernel says. */
+typedef struct sdx_update {
+    const void *x, *g, *v, *h; /* parameters, gradients, first and second state */
+    void *x_new, *v_new, *h_new;
+    double rate, alpha, beta, epsilon;
+    double norm, keep; /* factor of x in the gradient; what x is multiplied by at the end */
+} sdx_update;
+
 /* One per row: SDX_ROW_f32_from_f16 ... */
 enum {
 #define SDX_KERNEL(levels, result, name, ...) SDX_ROW_##name,
