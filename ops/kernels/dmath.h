@@ -51,10 +51,10 @@ static inline double d_exp(double x) {
 
 /* x > 0, normal; infinity for infinity. m in [sqrt 1/2, sqrt 2); the odd series of artanh, fitted. */
 static inline double d_log(double x) {
-    int64_t bits = d_to_bits(x), exponent = (bits - 0x3fe6a09e667f3bcdLL) & ~0xfffffffffffffLL;
-    double m = d_bits(bits - exponent);
+    uint64_t bits = (uint64_t)d_to_bits(x), exponent = (bits - 0x3fe6a09e667f3bcdULL) & ~0xfffffffffffffULL;
+    double m = d_bits((int64_t)(bits - exponent));
     /* exponent / 2^52 as a double, without a 64-bit conversion that older vector units lack */
-    double e = d_bits((int64_t)(((uint64_t)exponent >> 52 ^ 0x800) | 0x4330000000000000ULL)) - (0x1p52 + 0x800);
+    double e = d_bits((int64_t)((exponent >> 52 ^ 0x800) | 0x4330000000000000ULL)) - (0x1p52 + 0x800);
     double s = (m - 1) / (m + 1), z = s * s;
     double p = D_POLYNOMIAL(z, 6.6666666666584276e-1, 4.0000000053845753e-1, 2.8571416857682424e-1,
                             2.2223392080547413e-1, 1.812295366791241e-1, 1.6828419402839105e-1);

@@ -42,11 +42,12 @@
 
 static inline vf vf_from_bits(vi a) { return (vf)a; }
 static inline vi vf_bits(vf a) { return (vi)a; }
+typedef uint32_t vu __attribute__((vector_size(sizeof(vi)))); /* arithmetic that wraps */
 #if !SDX_LEVEL_AVX512
 /* a 2^n for integral n in [-252, 254], in two steps so that a denormal result is rounded once. */
 static inline vf vf_ldexp(vf a, vf n) {
     vi whole = vf_to_i(n), part = whole >> 1;
-    vf low = (vf)((part + vi_set(127)) << 23), high = (vf)((whole - part + vi_set(127)) << 23);
+    vf low = (vf)((vu)(part + vi_set(127)) << 23), high = (vf)((vu)(whole - part + vi_set(127)) << 23);
     return a * low * high;
 }
 #endif

@@ -42,8 +42,9 @@ static inline vf vf_expm1(vf x) {
 static inline vf vf_log(vf x) {
     vm small = vf_lt(x, vf_set(0x1p-126F));
     vf scaled = vf_select(small, x * vf_set(0x1p23F), x);
-    vi bits = vf_bits(scaled), exponent = (bits - vi_set(0x3f3504f3)) >> 23;
-    vf f = vf_from_bits(bits - (exponent << 23)) - vf_set(1.0F);
+    vu bits = (vu)vf_bits(scaled);
+    vi exponent = (vi)(bits - (vu)vi_set(0x3f3504f3)) >> 23;
+    vf f = vf_from_bits((vi)(bits - ((vu)exponent << 23))) - vf_set(1.0F);
     vf e = vi_to_f(exponent) - vf_select(small, vf_set(23.0F), vf_set(0.0F));
     vf p = SDX_POLYNOMIAL(f, 3.33333126e-1F, -2.50000096e-1F, 2.0002119e-1F, -1.6667995e-1F, 1.4219545e-1F,
                           -1.24055996e-1F, 1.18882272e-1F, -1.16756149e-1F, 6.7464538e-2F);
