@@ -55,6 +55,7 @@ typedef struct sdx_kernels {
 #define SDX_KERNEL(levels, result, name, ...) result (*name)(__VA_ARGS__);
 #include "ops/kernels/kernels.def"
 #undef SDX_KERNEL
+    const struct sdx_blas *blas; /* OpenBLAS where it is faster than the gemm tiles of this table, else NULL */
     const char *origin[SDX_KERNEL_ROWS]; /* "generic", "avx2" or "avx512" */
 } sdx_kernels;
 

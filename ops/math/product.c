@@ -2,6 +2,7 @@
  * The work is a grid of blocks of C. A block keeps its slice of A in the second-level cache and one panel of B in the
  * first. A factor that several blocks of the grid read is packed once before (shared), one that a single row or
  * column of blocks reads is packed by the block itself (local). Cuts depend on the shape alone. */
+#include "ops/kernels/blas.h"
 #include "ops/math/product.h"
 #include "runtime/base/half.h"
 #include <math.h>
@@ -348,18 +349,21 @@ static void run_block(const product_job *job, block *b, char *local) {
     if (round) round_block(job, b);
 }
 
+static block block_at(const plan *p, int64_t t) {
+    const int64_t fast = p->columns_slow ? p->blocks_m : p->blocks_n, i = t / (p->batch * fast), j = t % fast;
+    block b = {.batch = t / fast % p->batch};
+    b.m = (p->columns_slow ? j : i) * p->block_m;
+    b.n = (p->columns_slow ? i : j) * p->block_n;
+    b.rows = least(p->block_m, p->m - b.m);
+    b.columns = least(p->block_n, p->n - b.n);
+    return b;
+}
+
 static void run_blocks(void *argument, int64_t begin, int64_t end, int worker) {
     const product_job *job = argument;
-    const plan *p = &job->plan;
     for (int64_t t = begin; t < end; t++) {
-        const int64_t fast = p->columns_slow ? p->blocks_m : p->blocks_n;
-        const int64_t i = t / (p->batch * fast), j = t % fast;
-        block b = {.batch = t / fast % p->batch,
-                   .m = (p->columns_slow ? j : i) * p->block_m,
-                   .n = (p->columns_slow ? i : j) * p->block_n};
-        b.rows = least(p->block_m, p->m - b.m);
-        b.columns = least(p->block_n, p->n - b.n);
-        run_block(job, &b, job->workers + (size_t)worker * p->worker_bytes);
+        block b = block_at(&job->plan, t);
+        run_block(job, &b, job->workers + (size_t)worker * job->plan.worker_bytes);
     }
 }
 
@@ -393,6 +397,46 @@ static void run_vectors(void *argument, int64_t begin, int64_t end, int worker) 
         if (column) for (int64_t i = 0; i < n; i++) y[i] += column[j + i];
         if (residual) for (int64_t i = 0; i < n; i++) y[i] += residual[batch * product->n + j + i];
         if (product->clamp) for (int64_t i = 0; i < n; i++) y[i] = (float)clamped(product, (double)y[i]);
+    }
+}
+
+/* ---- blocks by OpenBLAS ------------------------------------------------------------------------------------------- */
+
+/* A factor as BLAS takes it: rows of `lead` elements, turned or not. False when neither step is 1. */
+static bool blas_layout(int64_t along, int64_t across, int64_t least_along, int64_t least_across, int *turn, int *lead) {
+    const bool keep = along == 1 && across >= least_along, turned_round = across == 1 && along >= least_across;
+    if (!keep && !turned_round) return false;
+    const int64_t step = keep ? across : along;
+    *turn = keep ? SDX_BLAS_KEEP : SDX_BLAS_TURN;
+    *lead = step <= INT32_MAX ? (int)step : 0;
+    return step <= INT32_MAX && step > 0;
+}
+
+static bool layouts(const sdx_product *product, int *turn_a, int *lead_a, int *turn_b, int *lead_b) {
+    const sdx_factor *a = &product->a, *b = &product->b;
+    return blas_layout(a->k_step, a->line_step, product->k, product->m, turn_a, lead_a) &&
+           blas_layout(b->line_step, b->k_step, product->n, product->k, turn_b, lead_b);
+}
+
+static bool is_blas_product(const sdx_kernels *kernels, const sdx_product *product) {
+    int turn_a = 0, lead_a = 0, turn_b = 0, lead_b = 0;
+    return kernels->blas && (product->dtype == SDX_F32 || product->dtype == SDX_F64) && product->a.data &&
+           product->b.data && product->k > 0 && product->k <= INT32_MAX && product->n <= INT32_MAX &&
+           layouts(product, &turn_a, &lead_a, &turn_b, &lead_b);
+}
+
+/* Biases are there before the product is added; residual and clamp follow. */
+#define BLAS_BLOCK(T, gemm)                                                                                              static void blas_block_##T(const product_job *job, block *b) {                                                           const sdx_product *product = job->product;                                                                           int turn_a = 0, lead_a = 0, turn_b = 0, lead_b = 0;                                                                  const T *pa = (const T *)product->a.data + batch_offset(product, &product->a, b->batch) +                                          b->m * product->a.line_step;                                                                           const T *pb = (const T *)product->b.data + batch_offset(product, &product->b, b->batch) +                                          b->n * product->b.line_step;                                                                           const T *row = product->row_bias, *column = product->column_bias;                                                    T *c = (T *)product->c + (b->batch * product->m + b->m) * product->n + b->n;                                         const int64_t period = product->row_bias_period ? b->batch % product->row_bias_period : b->batch;                    for (int64_t i = 0; i < b->rows; i++)                                                                                    for (int64_t j = 0; j < b->columns; j++)                                                                                 c[i * product->n + j] = row ? row[period * product->row_bias_step + b->m + i]                                                                    : column ? column[b->n + j] : 0;                                                 layouts(product, &turn_a, &lead_a, &turn_b, &lead_b);                                                                job->kernels->blas->gemm(SDX_BLAS_ROW_MAJOR, turn_a, turn_b, (int)b->rows, (int)b->columns, (int)product->k,                                  1, pa, lead_a, pb, lead_b, 1, c, (int)product->n);                                          b->c = (char *)c, b->ldc = product->n;                                                                               const bool scaled = product->d || product->alpha != 1;                                                               if (scaled) affine(job, b);                                                                                          const T *residual = product->residual ? (const T *)product->residual + (c - (T *)product->c) : NULL;                 for (int64_t i = 0; !scaled && (residual || product->clamp) && i < b->rows; i++)                                         for (int64_t j = i * product->n; j < i * product->n + b->columns; j++)                                                   c[j] = (T)clamped(product, (double)(residual ? c[j] + residual[j] : c[j]));                              }
+BLAS_BLOCK(float, sgemm)
+BLAS_BLOCK(double, dgemm)
+
+static void run_blas_blocks(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const product_job *job = argument;
+    for (int64_t t = begin; t < end; t++) {
+        block b = block_at(&job->plan, t);
+        if (job->product->dtype == SDX_F32) blas_block_float(job, &b);
+        else blas_block_double(job, &b);
     }
 }
 
@@ -435,6 +479,8 @@ sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *given, void 
     if (!make_plan(p, product.dtype, mr, nr, product.a.packed, product.b.packed, matrices_a, matrices_b))
         return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "panels of a product of %lld x %lld x %lld",
                         (long long)p->m, (long long)p->n, (long long)p->k);
+    if (is_blas_product(job.kernels, &product))
+        return sdx_for(compute, p->batch * p->blocks_m * p->blocks_n, 1, run_blas_blocks, &job);
     job.shared_a = scratch;
     job.shared_b = job.shared_a + p->shared_a_bytes;
     job.workers = job.shared_b + p->shared_b_bytes;

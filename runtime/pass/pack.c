@@ -119,8 +119,8 @@ static sdx_status pack_nodes(packer *p) {
     for (int k = 0; k < nodes && p->patch.status == SDX_OK; k++) {
         const sdx_node *node = graph->nodes[k];
         if (is(node, "Conv")) pack_conv(p, node);
-        else if (is(node, "Gemm")) pack_gemm(p, node);
-        else if (is(node, "MatMul")) pack_matmul(p, node);
+        else if (is(node, "Gemm") && !p->kernels->blas) pack_gemm(p, node);
+        else if (is(node, "MatMul") && !p->kernels->blas) pack_matmul(p, node);
         for (int b = 0; b < node->n_bodies; b++) SDX_TRY(pack_graph(node->bodies[b], p->error));
     }
     return sdx_patch_commit(&p->patch);

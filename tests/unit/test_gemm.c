@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sdx_product at every level of this CPU against a plain triple loop: odd sizes, tails, both orders of both factors,
  * packed factors, batches, biases, residual, clamp, alpha and beta; the same bits from 1 and 3 threads. */
+#include "ops/kernels/blas.h"
 #include "ops/math/product.h"
 #include "runtime/base/half.h"
 #include <math.h>
@@ -149,6 +150,23 @@ static void each_level(void (*fn)(const sdx_kernels *)) {
         if (sdx_kernels_at((sdx_isa)isa, &kernels)) fn(&kernels);
 }
 
+/* The same blocks by OpenBLAS, where there is one. */
+static void blas(void **unused) {
+    (void)unused;
+    sdx_kernels kernels;
+    assert_true(sdx_kernels_at(SDX_ISA_GENERIC, &kernels));
+    kernels.blas = sdx_blas_get();
+    if (!kernels.blas) skip();
+    for (unsigned f = 0; f < 128; f++) {
+        setup s = {f & 64 ? SDX_F64 : SDX_F32, f & 32 ? 3 : 1, 29, 83, 57, .turn_a = f & 1, .turn_b = f & 2,
+                   .row_bias = (f & 12) == 4, .column_bias = (f & 12) == 8, .residual = (f & 12) == 12,
+                   .clamp = f & 16, .affine = (f & 44) == 0};
+        check(&kernels, &s);
+        s.m = 1;
+        check(&kernels, &s);
+    }
+}
+
 static const sdx_dtype dtypes[] = {SDX_F32, SDX_F64, SDX_F16, SDX_BF16, SDX_I32, SDX_U32, SDX_I64, SDX_U64};
 
 static void sizes_at(const sdx_kernels *kernels) {
@@ -208,6 +226,6 @@ static void nan_stays(void **unused) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sizes), cmocka_unit_test(large), cmocka_unit_test(epilogues),
-                                       cmocka_unit_test(nan_stays)};
+                                       cmocka_unit_test(nan_stays), cmocka_unit_test(blas)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
