@@ -69,7 +69,7 @@ static void packing_at(const sdx_kernels *kernels) {
     for (uint32_t k = 0; k < ROOM; k++) x[k] = k + 1;
     for (int width = 4; width <= 32; width += 7)
         for (int64_t rows = 1; rows < 40; rows += 3)
-            for (int64_t depth = 1; depth < 20; depth += 6)
+            for (int64_t depth = 1; depth < 40; depth += 6)
                 for (int turn = 0; turn < 2; turn++) {
                     int64_t rs = turn ? 1 : depth + 2, ks = turn ? rows + 1 : 1, panel = depth * width;
                     if ((rows / width + 1) * panel > ROOM) continue;
