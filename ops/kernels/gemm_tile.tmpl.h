@@ -12,15 +12,7 @@ static inline __attribute__((always_inline)) void FN(body)(const sdx_gemm_tile *
     T *c = t->c;
     SDX_UNROLL for (int i = 0; i < rows; i++) SDX_UNROLL for (int j = 0; j < vectors; j++)
         __builtin_prefetch(c + i * t->ldc + j * LANES, 1);
-    SDX_UNROLL for (int i = 0; i < rows; i++) SDX_UNROLL for (int j = 0; j < vectors; j++)
-        acc[i][j] = SET(row_bias && i < t->m ? row_bias[i] : 0);
-    if (column_bias) {
-        SDX_UNROLL for (int j = 0; j < vectors; j++) {
-            const T *from = column_bias + j * LANES;
-            V start = whole || j + 1 < vectors ? LOAD(from) : LOAD_N(from, tail);
-            SDX_UNROLL for (int i = 0; i < rows; i++) acc[i][j] = start;
-        }
-    }
+    SDX_UNROLL for (int i = 0; i < rows; i++) SDX_UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = SET(0);
     for (int64_t k = 0; k < t->k; k++, a += MR, b += NV * LANES) {
         V line[NV];
         SDX_UNROLL for (int j = 0; j < vectors; j++) line[j] = LOAD(b + j * LANES);
@@ -31,16 +23,20 @@ static inline __attribute__((always_inline)) void FN(body)(const sdx_gemm_tile *
     }
     SDX_UNROLL for (int i = 0; i < rows; i++) {
         if (i >= t->m) break;
+        const V start = SET(row_bias ? row_bias[i] : 0);
         SDX_UNROLL for (int j = 0; j < vectors; j++) {
             T *to = c + i * t->ldc + j * LANES;
             const T *add = residual ? residual + i * t->ldc + j * LANES : NULL;
+            const T *column = column_bias ? column_bias + j * LANES : NULL;
             V sum = acc[i][j];
             if (whole || j + 1 < vectors) {
                 if (t->accumulate) sum += LOAD(to);
+                sum += column ? LOAD(column) : start;
                 if (add) sum += LOAD(add);
                 STORE(to, CLAMP(sum, t));
             } else {
                 if (t->accumulate) sum += LOAD_N(to, tail);
+                sum += column ? LOAD_N(column, tail) : start;
                 if (add) sum += LOAD_N(add, tail);
                 STORE_N(to, CLAMP(sum, t), tail);
             }

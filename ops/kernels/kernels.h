@@ -17,8 +17,8 @@ typedef struct sdx_gemm_tile {
     void *c;
     int64_t ldc; /* elements from one row of c (and of residual) to the next */
     int m, n;    /* rows and columns to write; 1 <= m <= mr */
-    bool accumulate;                       /* onto what c holds, instead of a bias */
-    const void *row_bias, *column_bias;    /* NULL: none; one of the two at most */
+    bool accumulate;                       /* onto what c holds */
+    const void *row_bias, *column_bias;    /* added to the sum, once it is made; NULL: none; one of the two at most */
     const void *residual;                  /* added to the result; NULL: none */
     bool clamp;                            /* at the end, to [low, high]; NaN stays. Not for integers */
     double low, high;

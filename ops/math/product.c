@@ -241,8 +241,8 @@ static void run_tiles(const product_job *job, const block *b, panels pa, panels 
                               .m = (int)least(p->mr, b->rows - i),
                               .n = (int)least(p->nr, b->columns - j),
                               .accumulate = !first};
-        if (first && b->row_bias) tile.row_bias = b->row_bias + i * element;
-        if (first && b->column_bias) tile.column_bias = b->column_bias + j * element;
+        if (last && b->row_bias) tile.row_bias = b->row_bias + i * element;
+        if (last && b->column_bias) tile.column_bias = b->column_bias + j * element;
         if (last && !p->narrow) {
             if (b->residual) tile.residual = b->residual + (i * b->ldc + j) * element;
             tile.clamp = product->clamp && !affine;
