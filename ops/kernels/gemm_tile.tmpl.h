@@ -44,7 +44,7 @@ static inline __attribute__((always_inline)) void FN(body)(const sdx_gemm_tile *
     }
 }
 
-void FN(tile)(const sdx_gemm_tile *t) {
+static void FN(chain)(const sdx_gemm_tile *t) {
     const bool narrow = t->n <= LANES;
     if (t->m == 1) narrow ? FN(body)(t, 1, 1) : FN(body)(t, 1, NV);
     else if (t->m <= MR / 4) narrow ? FN(body)(t, MR / 4, 1) : FN(body)(t, MR / 4, NV);
@@ -54,6 +54,26 @@ void FN(tile)(const sdx_gemm_tile *t) {
     else if (t->m <= MR - 2) narrow ? FN(body)(t, MR - 2, 1) : FN(body)(t, MR - 2, NV);
 #endif
     else narrow ? FN(body)(t, MR, 1) : FN(body)(t, MR, NV);
+}
+
+/* A long sum is made of chains of CHAIN terms, each started at zero: the rounding error grows with the length of a
+ * chain, while the tile of c stays in the first-level cache between them. */
+void FN(tile)(const sdx_gemm_tile *t) {
+    sdx_gemm_tile part = {.c = t->c, .ldc = t->ldc, .m = t->m, .n = t->n, .accumulate = t->accumulate, .k = CHAIN};
+    const T *a = t->a, *b = t->b;
+    int64_t left = t->k;
+    for (; left > CHAIN; left -= CHAIN, a += CHAIN * MR, b += CHAIN * NV * LANES) {
+        part.a = a;
+        part.b = b;
+        FN(chain)(&part);
+        part.accumulate = true;
+    }
+    sdx_gemm_tile last = *t;
+    last.k = left;
+    last.a = a;
+    last.b = b;
+    last.accumulate = part.accumulate;
+    FN(chain)(&last);
 }
 #undef NV
 #undef T

@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    DEPTH = 256,         /* steps of k per pass. A panel of B of 32 columns takes 32 KiB; and sums in chains this short
-                            err by half of what chains of 512 do, for at most 3 % of the time */
+    DEPTH = 256,         /* steps of k per pass: a panel of B of 32 columns takes 32 KiB; ... */
+    DEPTH_LARGE = 512,   /* ... twice that where the second-level cache has 1 MiB */
     BLOCK_BYTES = 2048,  /* lines of a block, in bytes of one line's element: 512 f32, 256 f64 */
     TASKS = 16,          /* blocks to aim for */
     LEAST_WORK = 1 << 19 /* multiply-adds below which a block is not cut further */
@@ -24,7 +24,7 @@ typedef struct plan {
     size_t element; /* of panels: 4 or 8 */
     bool narrow;    /* 16-bit floats: C is built in f32 by the worker */
     int mr, nr;
-    int64_t batch, m, n, k;
+    int64_t batch, m, n, k, most_depth;
     int64_t block_m, block_n, depth, blocks_m, blocks_n, blocks_k;
     bool columns_slow; /* blocks of one column of blocks follow each other; else those of one row */
     bool shared_a, shared_b, local_a, local_b;
@@ -60,7 +60,7 @@ static void cut(plan *p, bool packed_a, bool packed_b) {
     p->block_n = round_up(ceil_div(p->n, ceil_div(p->n, p->block_n)), p->nr);
     p->blocks_m = ceil_div(p->m, p->block_m);
     p->blocks_n = ceil_div(p->n, p->block_n);
-    p->blocks_k = p->k > DEPTH ? ceil_div(p->k, DEPTH) : 1;
+    p->blocks_k = p->k > p->most_depth ? ceil_div(p->k, p->most_depth) : 1;
     p->depth = ceil_div(p->k, p->blocks_k);
 }
 
@@ -95,7 +95,7 @@ size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n,
     for (int turned = 0; turned <= (n == 1 && !packed_a && !packed_b); turned++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int one = 0; one < 4; one++) {
-                plan p = {.batch = batch, .m = lines[turned][0], .n = lines[turned][1], .k = k};
+                plan p = {.batch = batch, .m = lines[turned][0], .n = lines[turned][1], .k = k, .most_depth = DEPTH_LARGE};
                 int nr = shapes[s][1] * 4 / (int)sdx_panel_element(dtype);
                 size_t bytes = 0;
                 if (!make_plan(&p, dtype, shapes[s][0], nr, packed_a, packed_b, one & 1 ? 1 : batch,
@@ -466,6 +466,7 @@ sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *given, void 
     const sdx_product product = can_turn(given) ? turned(given) : *given;
     product_job job = {.product = &product, .kernels = compute->kernels};
     plan *p = &job.plan;
+    p->most_depth = compute->kernels->cpu.l2 >= 1 << 20 ? DEPTH_LARGE : DEPTH;
     p->batch = 1, p->m = product.m, p->n = product.n, p->k = product.k;
     for (int d = 0; d < product.batch_rank; d++) p->batch *= product.batch_dim[d];
     if (p->batch == 0 || p->m == 0 || p->n == 0) return SDX_OK;
