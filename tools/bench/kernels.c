@@ -149,7 +149,7 @@ int main(int count, char **words) {
         {"depthwise/2 96, 112", 96, 96, 112, 3, 2, 96},   {"depthwise 144, 56", 144, 144, 56, 3, 1, 144},
         {"depthwise 192, 28", 192, 192, 28, 3, 1, 192},   {"depthwise 384, 14", 384, 384, 14, 3, 1, 384},
         {"depthwise 960, 7", 960, 960, 7, 3, 1, 960}};
-    if (count > 1) seconds = atof(words[1]);
+    if (count > 1) seconds = strtod(words[1], NULL);
     printf("level %s; GFLOP/s of one thread\n", sdx_isa_name(sdx_kernels_get()->cpu.isa));
     for (size_t k = 0; k < sizeof gemms / sizeof *gemms; k++) bench_gemm(&gemms[k]);
     for (size_t k = 0; k < sizeof convs / sizeof *convs; k++) bench_conv(&convs[k]);
