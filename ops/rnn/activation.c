@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Names are taken in any case, as exporters write them so. Defaults are those of the operators of the same names. */
+#include "ops/rnn/activation.h"
+#include <string.h>
+#include <strings.h>
+
+enum { KERNEL, AFFINE, THRESHOLD, SCALED_TANH };
+
+static const struct function {
+    const char *name;
+    int form;
+    sdx_unary_id kernel;
+    int values; /* 1: takes an alpha, 2: a beta too */
+    float alpha, beta;
+} functions[] = {
+    {"Relu", KERNEL, SDX_UNARY_Relu, 0, 0, 0},
+    {"Tanh", KERNEL, SDX_UNARY_Tanh, 0, 0, 0},
+    {"Sigmoid", KERNEL, SDX_UNARY_Sigmoid, 0, 0, 0},
+    {"Affine", AFFINE, SDX_UNARY_COUNT, 2, 1, 0},
+    {"LeakyRelu", KERNEL, SDX_UNARY_LeakyRelu, 1, 0.01F, 0},
+    {"ThresholdedRelu", THRESHOLD, SDX_UNARY_COUNT, 1, 1, 0},
+    {"ScaledTanh", SCALED_TANH, SDX_UNARY_Tanh, 2, 1, 1},
+    {"HardSigmoid", KERNEL, SDX_UNARY_HardSigmoid, 2, 0.2F, 0.5F},
+    {"Elu", KERNEL, SDX_UNARY_Elu, 1, 1, 0},
+    {"Softsign", KERNEL, SDX_UNARY_Softsign, 0, 0, 0},
+    {"Softplus", KERNEL, SDX_UNARY_Softplus, 0, 0, 0},
+};
+enum { FUNCTIONS = sizeof functions / sizeof functions[0] };
+
+static int find(sdx_bind *bind, sdx_string name) {
+    for (int k = 0; k < FUNCTIONS; k++)
+        if (strlen(functions[k].name) == name.size && strncasecmp(functions[k].name, name.data, name.size) == 0)
+            return k;
+    char found[96];
+    sdx_bind_fail(bind, SDX_VALUE,
+                  "attribute 'activations' has '%s'; it must be Relu, Tanh, Sigmoid, Affine, LeakyRelu, "
+                  "ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, Softsign or Softplus",
+                  sdx_escape(found, sizeof found, name.data, name.size));
+    return 0;
+}
+
+void sdx_bind_activations(sdx_bind *bind, const char *const *otherwise, int count, int directions,
+                          sdx_activation *out) {
+    size_t n = 0, n_alpha = 0, n_beta = 0, alpha = 0, beta = 0;
+    const size_t wanted = (size_t)(count * directions);
+    const sdx_string *names = sdx_bind_strings(bind, "activations", &n);
+    const float *alphas = sdx_bind_floats(bind, "activation_alpha", &n_alpha);
+    const float *betas = sdx_bind_floats(bind, "activation_beta", &n_beta);
+    const bool given = sdx_bind_has(bind, "activations") && n > 0;
+    if (given && n != wanted && n != 2 * (size_t)count) { /* for both directions, of which one is there */
+        sdx_bind_fail(bind, SDX_VALUE,
+                      "attribute 'activations' has %zu entries; there must be %zu, %d for each direction", n, wanted,
+                      count);
+        return;
+    }
+    for (size_t k = 0; k < wanted; k++) {
+        const char *name = otherwise[k % (size_t)count];
+        const int row = find(bind, given ? names[k] : (sdx_string){(char *)name, strlen(name)});
+        const struct function *f = &functions[row];
+        out[k] = (sdx_activation){row, {f->alpha, f->beta}};
+        if (f->values > 0 && alpha < n_alpha) out[k].p[0] = alphas[alpha++];
+        if (f->values > 1 && beta < n_beta) out[k].p[1] = betas[beta++];
+    }
+}
+
+#define EACH(T, expression)                                                                                            \
+    for (int64_t k = 0; k < n; k++) {                                                                                  \
+        const T v = ((const T *)x)[k];                                                                                 \
+        ((T *)x)[k] = expression;                                                                                      \
+    }
+#define BY_DTYPE(expression_of)                                                                                        \
+    do {                                                                                                               \
+        if (work == SDX_F64)                                                                                           \
+            EACH(double, expression_of(double))                                                                        \
+        else                                                                                                           \
+            EACH(float, expression_of(float))                                                                          \
+    } while (0)
+#define TIMES_ALPHA(T)      (T) f->p[0] * v
+#define TIMES_BETA(T)       (T) f->p[1] * v
+#define TIMES_ALPHA_PLUS(T) (T) f->p[0] * v + (T)f->p[1]
+#define FROM_ALPHA(T)       v >= (T)f->p[0] ? v : 0
+
+void sdx_activate(const struct sdx_kernels *kernels, const sdx_activation *f, sdx_dtype work, void *x, int64_t n) {
+    const struct function *function = &functions[f->row];
+    switch (function->form) {
+    case AFFINE: BY_DTYPE(TIMES_ALPHA_PLUS); return;
+    case THRESHOLD: BY_DTYPE(FROM_ALPHA); return;
+    case SCALED_TANH:
+        BY_DTYPE(TIMES_BETA);
+        kernels->unary(SDX_UNARY_Tanh, work)(x, x, n, f->p);
+        BY_DTYPE(TIMES_ALPHA);
+        return;
+    default: kernels->unary(function->kernel, work)(x, x, n, f->p);
+    }
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * GRU: z = f(Xz + Hz), r = f(Xr + Hr), n = g(Xh + (r H) Rh^T + Rbh), H = n + z (H - n); gates in the order z, r, h.
+ * With linear_before_reset n = g(Xh + r (H Rh^T + Rbh)), so that a step needs one product; else a second one for r H.
+ */
+#include "ops/rnn/recurrent.h"
+
+enum { Z, R, H };
+
+static int phases(const sdx_recurrent_params *p) { return p->linear_before_reset ? 1 : 2; }
+
+static void reset_and_update(const sdx_cell_math *math, const sdx_cell_row *row) {
+    sdx_cell_activate(math, &row->f[0], row->gate[Z], row->n);
+    sdx_cell_activate(math, &row->f[0], row->gate[R], row->n);
+}
+
+static void hidden(const sdx_cell_math *math, const sdx_cell_row *row) {
+    void *n = row->gate[H];
+    sdx_cell_activate(math, &row->f[1], n, row->n);
+    math->sub(row->h, 1, n, 1, row->room, row->n);
+    math->mul(row->room, 1, row->gate[Z], 1, row->room, row->n);
+    math->add(n, 1, row->room, 1, row->h_new, row->n);
+}
+
+static void update(const sdx_cell_math *math, const sdx_cell_row *row, int phase) {
+    if (phase == 0) reset_and_update(math, row);
+    if (math->params->linear_before_reset) {
+        math->mul(row->gate[R], 1, row->extra, 1, row->room, row->n);
+        math->add(row->gate[H], 1, row->room, 1, row->gate[H], row->n);
+        hidden(math, row);
+    } else if (phase == 0) {
+        math->mul(row->gate[R], 1, row->h, 1, row->extra, row->n);
+    } else {
+        hidden(math, row);
+    }
+}
+
+static const sdx_cell cell = {.gates = 3,
+                              .functions = 2,
+                              .otherwise = {"Sigmoid", "Tanh"},
+                              .has_extra = true,
+                              .phases = phases,
+                              .update = update};
+
+static sdx_status gru_bind(sdx_bind *bind, void *params) {
+    sdx_recurrent_params *p = params;
+    SDX_TRY(sdx_recurrent_bind(bind, &cell, p));
+    p->linear_before_reset = bind->since >= 3 && sdx_bind_int(bind, "linear_before_reset") != 0;
+    return bind->status;
+}
+
+/* Version 1 spells its default direction "foward". */
+#define ROW(since, types, y_h, way, more)                                                                              \
+    {                                                                                                                  \
+        since, "X:T W:T R:T B:T? sequence_lens:T1? initial_h:T? -> Y:T? Y_h:T" y_h, "T=" types " T1=i32",              \
+            "activation_alpha:floats activation_beta:floats activations:strings clip:float direction:string=" way      \
+            " hidden_size:int" more                                                                                    \
+    }
+const sdx_op sdx_op_GRU = {
+    .domain = "",
+    .name = "GRU",
+    .versions =
+        (const sdx_op_version[]){
+            ROW(1, SDX_T_FLOAT, "", "foward", " output_sequence:int=0"),
+            ROW(3, SDX_T_FLOAT, "?", "forward", " linear_before_reset:int=0 output_sequence:int=0"),
+            ROW(7, SDX_T_FLOAT, "?", "forward", " linear_before_reset:int=0"),
+            ROW(14, SDX_T_FLOAT, "?", "forward", " layout:int=0 linear_before_reset:int=0"),
+            ROW(22, SDX_T_FLOAT_BF, "?", "forward", " layout:int=0 linear_before_reset:int=0"),
+            {0, NULL, NULL, NULL},
+        },
+    .params_size = sizeof(sdx_recurrent_params),
+    .bind = gru_bind,
+    .infer = sdx_recurrent_infer,
+    .scratch = sdx_recurrent_scratch,
+    .compute = sdx_recurrent_compute,
+};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * RNN: H = f(X W^T + Wb + H R^T + Rb). */
+#include "ops/rnn/recurrent.h"
+#include <string.h>
+
+static void update(const sdx_cell_math *math, const sdx_cell_row *row, int phase) {
+    (void)phase;
+    sdx_cell_activate(math, &row->f[0], row->gate[0], row->n);
+    memcpy(row->h_new, row->gate[0], (size_t)row->n * sdx_dtype_size(math->work));
+}
+
+static const sdx_cell cell = {.gates = 1, .functions = 1, .otherwise = {"Tanh"}, .update = update};
+
+static sdx_status rnn_bind(sdx_bind *bind, void *params) { return sdx_recurrent_bind(bind, &cell, params); }
+
+#define ROW(since, types, more)                                                                                        \
+    {                                                                                                                  \
+        since, "X:T W:T R:T B:T? sequence_lens:T1? initial_h:T? -> Y:T? Y_h:T?", "T=" types " T1=i32",                 \
+            "activation_alpha:floats activation_beta:floats activations:strings=[Tanh,Tanh] clip:float "               \
+            "direction:string=forward hidden_size:int" more                                                            \
+    }
+const sdx_op sdx_op_RNN = {
+    .domain = "",
+    .name = "RNN",
+    .versions = (const sdx_op_version[]){ROW(1, SDX_T_FLOAT, " output_sequence:int=0"),
+                                         ROW(7, SDX_T_FLOAT, ""),
+                                         ROW(14, SDX_T_FLOAT, " layout:int=0"),
+                                         ROW(22, SDX_T_FLOAT_BF, " layout:int=0"),
+                                         {0, NULL, NULL, NULL}},
+    .params_size = sizeof(sdx_recurrent_params),
+    .bind = rnn_bind,
+    .infer = sdx_recurrent_infer,
+    .scratch = sdx_recurrent_scratch,
+    .compute = sdx_recurrent_compute,
+};
