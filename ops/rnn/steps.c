@@ -7,12 +7,15 @@
 #include <string.h>
 
 enum {
-    MOST_ROWS = 84,     /* of a block: whole panels of 4, 6 and 14 rows */
-    MOST_MR = 14,       /* of every kernel table */
-    PANEL_BYTES = 128,  /* of one step of the widest panel of R */
-    DEPTH = 512,        /* steps of a product per pass over the panels */
-    TOGETHER = 1 << 18, /* multiply-adds of a step from which its tasks meet after each */
-    LEAST_TASK = 1 << 16,
+    MOST_ROWS = 84,       /* of a block: whole panels of 4, 6 and 14 rows */
+    MOST_MR = 14,         /* of every kernel table */
+    PANEL_BYTES = 128,    /* of one step of the widest panel of R */
+    NEAR_BYTES = 1 << 20, /* of R that stays in the second-level cache of every core */
+    LINES_BYTES = 16384,  /* of R that all rows use before the next */
+    FEW_STEPS = 4,        /* too few to pay for the panels of R */
+    DEPTH = 512,          /* steps of a product per pass over the panels */
+    TOGETHER = 1 << 18,   /* multiply-adds of a step from which its tasks meet after each */
+    LEAST_TASK = 1 << 17,
     MOST_TASKS = 16,
     GATES = 1 << 20, /* elements of the gates made at once */
     LEAST_GATE_ROWS = 128
@@ -42,18 +45,18 @@ void sdx_steps_cut(sdx_recurrence *q) {
     q->math.kernels->gemm_shape(q->size, &q->mr, &q->nr);
     q->chunk = most(GATES / most(1, times(q->batch, q->width)), ceil_div(LEAST_GATE_ROWS, most(1, q->batch)));
     q->chunk = most(1, least(q->chunk, q->steps));
-    q->vectors = q->math.work == SDX_F32 && q->batch <= q->mr / 2;
-    q->apart = times(times(row_cost, q->batch), q->p->directions) < TOGETHER;
+    q->vectors = q->math.work == SDX_F32 && (q->batch == 1 || (q->batch <= q->mr / 2 && q->steps <= FEW_STEPS));
+    const int64_t panels = ceil_div(LEAST_TASK / 4, most(1, times(row_cost, q->mr)));
     q->unit_block = q->hidden;
-    q->row_block = MOST_ROWS;
-    if (q->apart) {
-        const int64_t panels = ceil_div(LEAST_TASK / 2, most(1, times(row_cost, q->mr)));
-        q->row_block = least(MOST_ROWS, panels * q->mr);
-        if (q->vectors) q->row_block = 1;
-    } else {
+    q->row_block = q->vectors ? 1 : least(MOST_ROWS, panels * q->mr);
+    const int64_t tasks = q->p->directions * ceil_div(q->batch, q->row_block);
+    q->apart = times(times(row_cost, q->batch), q->p->directions) < TOGETHER ||
+               (tasks > 1 && times(row_cost, (int64_t)q->size) <= NEAR_BYTES);
+    if (!q->apart) {
+        q->row_block = least(MOST_ROWS, most(1, q->batch));
         cut_units(q, unit_cost);
     }
-    if (q->row_block > q->batch) q->row_block = most(1, q->batch);
+    q->row_block = most(1, ceil_div(q->batch, most(1, ceil_div(q->batch, q->row_block))));
 }
 
 int64_t sdx_steps_padded(int64_t hidden) { return hidden + PANEL_BYTES / 4; }
@@ -124,12 +127,16 @@ static void multiply_vectors(const sdx_recurrence *q, const part *t, const targe
     const int64_t line = (t->direction * q->p->cell->gates + to->gate) * q->hidden + t->unit;
     const float *lines = (const float *)(const void *)q->r + line * q->hidden;
     float *sum = (float *)(void *)t->room;
-    for (int64_t row = 0; row < t->rows; row++) {
-        const float *h = (const float *)(const void *)to->h + row * q->hidden;
-        float *c = (float *)(void *)to->c + row * to->ldc;
-        q->math.kernels->gemv_columns_f32(h, lines, q->hidden, q->hidden, t->units, sum);
-        q->math.add(sum, 1, to->accumulate ? (const void *)c : to->bias, 1, c, t->units);
-    }
+    const int64_t reused = most(8, LINES_BYTES / (4 * q->hidden));
+    for (int64_t j = 0; j < t->units; j += reused)
+        for (int64_t row = 0; row < t->rows; row++) {
+            const float *h = (const float *)(const void *)to->h + row * q->hidden;
+            float *c = (float *)(void *)to->c + row * to->ldc + j;
+            const void *onto = to->accumulate ? (const void *)c : to->bias + (size_t)j * q->size;
+            const int64_t n = least(reused, t->units - j);
+            q->math.kernels->gemv_columns_f32(h, lines + j * q->hidden, q->hidden, q->hidden, n, sum);
+            q->math.add(sum, 1, onto, 1, c, n);
+        }
 }
 
 static void multiply_tiles(const sdx_recurrence *q, const part *t, const target *to) {
