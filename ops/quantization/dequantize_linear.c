@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * DequantizeLinear: y = (x - x_zero_point) x_scale, in f32 (i32: in f64), rounded once. */
+#include "ops/kernels/kernels.h"
+#include "ops/loop.h"
+#include "ops/quantization/quantize.h"
+
+enum { TILE = 512 };
+
+static sdx_status dequantize_infer(sdx_infer *infer, const void *params) {
+    const sdx_quantize_params *p = params;
+    sdx_type *y = &infer->out[0];
+    if (infer->since >= 23) {
+        y->dtype = p->output ? p->output : infer->in[1]->dtype;
+        if (y->dtype == SDX_F8E8M0)
+            return sdx_fail(infer->error, SDX_TYPE,
+                            "input 'x_scale' is f8e8m0; attribute 'output_dtype' must then be given: f16, bf16 or f32");
+        if (y->dtype && y->dtype != SDX_F32 && y->dtype != SDX_F16 && y->dtype != SDX_BF16)
+            return sdx_fail(infer->error, SDX_TYPE, "attribute 'output_dtype' is %s; it must be f16, bf16 or f32",
+                            sdx_dtype_name(y->dtype));
+    }
+    return sdx_granules_infer(infer, p, 'x');
+}
+
+typedef struct dequantize_job {
+    const sdx_kernels *kernels;
+    const sdx_tensor *x, *scale, *zero, *y;
+    sdx_granules granules;
+} dequantize_job;
+
+static const void *at(const sdx_tensor *tensor, int64_t k) {
+    return (const char *)tensor->data + (size_t)k * sdx_dtype_size(tensor->dtype);
+}
+
+static const float *as_f32(const dequantize_job *job, const sdx_tensor *tensor, int64_t k, int64_t n, float *room) {
+    if (tensor->dtype == SDX_F32) return at(tensor, k);
+    sdx_convert(job->kernels, tensor->dtype, at(tensor, k), SDX_F32, room, n);
+    return room;
+}
+
+static void from_i32(const dequantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n,
+                     const float *scale, float *y) {
+    const int32_t *x = at(job->x, flat), *zero = job->zero ? at(job->zero, place) : NULL;
+    for (int64_t i = 0; i < n; i++) {
+        double v = (double)x[i] - (zero ? (double)zero[i * step] : 0);
+        y[i] = (float)(v * (double)scale[i * step]);
+    }
+}
+
+static void from_float(const dequantize_job *job, int64_t flat, const float *scale, const float *zero, int64_t step,
+                       int64_t n, float *y) {
+    float room[TILE];
+    const float *x = as_f32(job, job->x, flat, n, room);
+    job->kernels->binary(SDX_BINARY_Sub, SDX_F32)(x, 1, zero, step, y, n);
+    job->kernels->binary(SDX_BINARY_Mul, SDX_F32)(y, 1, scale, step, y, n);
+}
+
+static void dequantize_tile(const dequantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n) {
+    float scale_room[TILE], zero_room[TILE], result[TILE];
+    const int64_t scales = step ? n : 1;
+    const float *scale = as_f32(job, job->scale, place, scales, scale_room), *zero = zero_room;
+    float *y = job->y->dtype == SDX_F32 ? (float *)at(job->y, flat) : result;
+    if (job->x->dtype == SDX_I32)
+        from_i32(job, flat, place, step, n, scale, y);
+    else {
+        if (job->zero)
+            zero = as_f32(job, job->zero, place, scales, zero_room);
+        else
+            for (int64_t i = 0; i < scales; i++) zero_room[i] = 0;
+        if (sdx_dtype_class(job->x->dtype) == SDX_CLASS_FLOAT)
+            from_float(job, flat, scale, zero, step, n, y);
+        else {
+            const bool bytes = sdx_dtype_size(job->x->dtype) == 1;
+            const bool is_signed = sdx_dtype_class(job->x->dtype) == SDX_CLASS_SIGNED;
+            job->kernels->dequantize(!bytes      ? job->x->dtype
+                                     : is_signed ? SDX_I8
+                                                 : SDX_U8,
+                                     at(job->x, flat), scale, zero, step, y, n);
+        }
+    }
+    if (y == result) sdx_convert(job->kernels, SDX_F32, y, job->y->dtype, (void *)at(job->y, flat), n);
+}
+
+static void dequantize_range(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const dequantize_job *job = argument;
+    for (int64_t k = begin, n = 0; k < end; k += n) {
+        int64_t place = 0, step = sdx_granules_find(&job->granules, k, &place, &n);
+        if (n > end - k) n = end - k;
+        if (n > TILE) n = TILE;
+        dequantize_tile(job, k, place, step, n);
+    }
+}
+
+static sdx_status dequantize_compute(sdx_compute *compute, const void *params) {
+    const sdx_quantize_params *p = params;
+    const sdx_tensor *x = compute->in[0], *scale = compute->in[1], *zero = compute->n_in > 2 ? compute->in[2] : NULL;
+    sdx_type x_type = sdx_type_of_tensor(x), scale_type = sdx_type_of_tensor(scale), zero_type = {0};
+    if (zero) zero_type = sdx_type_of_tensor(zero);
+    dequantize_job job = {.kernels = compute->kernels, .x = x, .scale = scale, .zero = zero};
+    SDX_TRY(sdx_granules_make(compute->error, p, 'x', &x_type, &scale_type, zero ? &zero_type : NULL, &job.granules));
+    job.y = sdx_compute_output(compute, 0, x->rank, x->dim);
+    if (!job.y) return compute->error->status;
+    return sdx_for(compute, x->count, SDX_GRAIN_CHEAP, dequantize_range, &job);
+}
+
+#define F8            "f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
+#define SIGNATURE_23  "x:T1 x_scale:T2 x_zero_point:T1? -> y:T3"
+#define ATTRIBUTES_23 "axis:int=1 block_size:int=0 output_dtype:int=0"
+
+const sdx_op sdx_op_DequantizeLinear = {
+    .domain = "",
+    .name = "DequantizeLinear",
+    .versions =
+        (const sdx_op_version[]){
+            {10, "x:T x_scale:f32 x_zero_point:T? -> y:f32", "T=i32|i8|u8", ""},
+            {13, "x:T x_scale:f32 x_zero_point:T? -> y:f32", "T=i32|i8|u8", "axis:int=1"},
+            {19, "x:T1 x_scale:T2 x_zero_point:T1? -> y:T2", "T1=" F8 "|i32|i8|u8 T2=bf16|f16|f32", "axis:int=1"},
+            {21, "x:T1 x_scale:T2 x_zero_point:T1? -> y:T2", "T1=" F8 "|i16|i32|i4|i8|u16|u4|u8 T2=bf16|f16|f32",
+             "axis:int=1 block_size:int=0"},
+            {23, SIGNATURE_23, "T1=f4e2m1|" F8 "|i16|i32|i4|i8|u16|u4|u8 T2=bf16|f16|f32 T3=bf16|f16|f32",
+             ATTRIBUTES_23},
+            {24, SIGNATURE_23, "T1=f4e2m1|" F8 "|i16|i32|i4|i8|u16|u4|u8 T2=bf16|f16|f32|f8e8m0 T3=bf16|f16|f32",
+             ATTRIBUTES_23},
+            {25, SIGNATURE_23, "T1=f4e2m1|" F8 "|i16|i2|i32|i4|i8|u16|u2|u4|u8 T2=bf16|f16|f32|f8e8m0 T3=bf16|f16|f32",
+             ATTRIBUTES_23},
+            {28, SIGNATURE_23,
+             "T1=f4e2m1|f6e2m3|f6e3m2|" F8 "|i16|i2|i32|i4|i8|u16|u2|u4|u8 T2=bf16|f16|f32|f8e8m0 T3=bf16|f16|f32",
+             ATTRIBUTES_23},
+            {0, NULL, NULL, NULL},
+        },
+    .params_size = sizeof(sdx_quantize_params),
+    .bind = sdx_quantize_bind,
+    .infer = dequantize_infer,
+    .compute = dequantize_compute,
+};

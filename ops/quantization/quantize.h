@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the quantization operators share: which scale and zero point serve an element, and the ranges of types. */
+#ifndef SDX_OPS_QUANTIZE_H
+#define SDX_OPS_QUANTIZE_H
+#include "ops/op.h"
+
+/* Attributes of QuantizeLinear and DequantizeLinear. */
+typedef struct sdx_quantize_params {
+    int64_t axis, block_size;
+    bool by_axis; /* the row has an axis */
+    bool saturate;
+    sdx_dtype output, precision; /* UNDEFINED: not given */
+} sdx_quantize_params;
+sdx_status sdx_quantize_bind(sdx_bind *bind, void *params);
+
+/* A tensor around the axis of quantization. One scale for all: n is 1. A scale for each place of the axis: block is 1.
+ * Blocks: `blocks` times inner scales for each outer index. */
+typedef struct sdx_granules {
+    int64_t outer, n, inner, block, blocks;
+    bool blocked;
+} sdx_granules;
+
+/* Shapes of X, its scale and (unless NULL) its zero point; `prefix` is that of the inputs' names: "x" or "y". Known
+ * shapes only. */
+sdx_status sdx_granules_make(sdx_error *error, const sdx_quantize_params *p, char prefix, const sdx_type *x,
+                             const sdx_type *scale, const sdx_type *zero, sdx_granules *out);
+/* The scale of element `flat` is *at; the next *run elements have that one too (returns 0), or one each that follow
+ * (returns 1). */
+int64_t sdx_granules_find(const sdx_granules *g, int64_t flat, int64_t *at, int64_t *run);
+/* The checks that inference makes, once the shapes are known; the shape of the output. */
+sdx_status sdx_granules_infer(sdx_infer *infer, const sdx_quantize_params *p, char prefix);
+
+bool sdx_is_quantized_integer(sdx_dtype dtype);
+/* The least and the largest value of an integer dtype of at most 16 bits. */
+void sdx_quantized_range(sdx_dtype dtype, float *low, float *high);
+
+#endif
