@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEYS = 128, MOST_LANES = 32, MOST_GROUPS = 4, TASKS = 16 };
+enum { KEYS = 144, MOST_LANES = 32, MOST_GROUPS = 4, TASKS = 16 };
 
 typedef struct tiles_plan {
     size_t element;
@@ -29,8 +29,10 @@ static bool part(const tiles_plan *p, int64_t n, int64_t lanes, size_t *bytes) {
 static bool make_plan(const sdx_attend *a, int mr, int nr, tiles_plan *p) {
     *p = (tiles_plan){.element = sdx_dtype_size(a->work), .mr = mr, .nr = nr, .groups = MOST_GROUPS};
     const int64_t rows = sdx_attend_rows(a), heads = a->batch * a->kv_heads;
-    p->tile = least(KEYS / mr * mr, a->keys ? ceil_div(a->keys, mr) * mr : mr);
-    p->tiles = a->keys ? ceil_div(a->keys, p->tile) : 0;
+    /* Tiles of one length, so that the last is not a sliver. */
+    p->tiles = ceil_div(a->keys, KEYS / mr * mr);
+    p->tile = p->tiles ? ceil_div(ceil_div(a->keys, p->tiles), mr) * mr : mr;
+    p->tiles = ceil_div(a->keys, p->tile);
     while (p->groups > 1 && (heads * ceil_div(rows, p->groups * nr) < TASKS || (p->groups - 1) * nr >= rows))
         p->groups--;
     p->blocks = ceil_div(rows, p->groups * nr);
@@ -69,7 +71,7 @@ size_t sdx_attend_tiles_scratch(const sdx_attend *a, int threads) {
 
 /* Queries side by side, and the softmax of what they have seen so far. */
 typedef struct group {
-    int count;
+    int count, width; /* queries; lanes that are computed: all, or one half */
     int64_t low, high;  /* keys that one of them sees */
     char *query, *sums; /* panels [size][lane], [value][lane] */
     char *max, *sum, *carry;
@@ -220,7 +222,7 @@ static void multiply_keys(const tiles_job *job, const group *g, const char *keys
                               .ldc = p->nr,
                               .c = scores + i * p->nr * (int64_t)p->element,
                               .m = (int)least(p->mr, n - i),
-                              .n = p->nr};
+                              .n = g->width};
         job->gemm(&tile);
     }
 }
@@ -237,7 +239,7 @@ static void multiply_values(const tiles_job *job, const group *g, const char *va
                               .accumulate = true,
                               .c = g->sums + i * p->nr * (int64_t)p->element,
                               .m = (int)least(p->mr, job->attend->value_size - i),
-                              .n = p->nr};
+                              .n = g->width};
         job->gemm(&tile);
     }
 }
@@ -275,17 +277,16 @@ static void hide(const tiles_job *job, const group *g, int64_t key, int64_t n, v
     }
 }
 
-static bool lanes_f64(double *s, int64_t n, int lanes, double *max, double *sum, double *carry) {
+static void lanes_f64(double *s, int64_t n, int pitch, int lanes, double *max, double *sum, double *carry) {
     for (int j = 0; j < lanes; j++) {
         double most = max[j], total = 0;
-        for (int64_t k = 0; k < n; k++) most = s[k * lanes + j] > most ? s[k * lanes + j] : most;
+        for (int64_t k = 0; k < n; k++) most = s[k * pitch + j] > most ? s[k * pitch + j] : most;
         double shift = most == -INFINITY ? 0 : most;
-        for (int64_t k = 0; k < n; k++) total += s[k * lanes + j] = exp(s[k * lanes + j] - shift);
+        for (int64_t k = 0; k < n; k++) total += s[k * pitch + j] = exp(s[k * pitch + j] - shift);
         carry[j] = exp(max[j] - shift);
         sum[j] = sum[j] * carry[j] + total;
         max[j] = most;
     }
-    return true;
 }
 
 static void run_softmax(const tiles_job *job, const group *g, int64_t n, char *scores) {
@@ -293,11 +294,11 @@ static void run_softmax(const tiles_job *job, const group *g, int64_t n, char *s
     const int64_t values = job->attend->value_size;
     if (job->attend->work == SDX_F64) {
         double *sums = (void *)g->sums, *carry = (void *)g->carry;
-        lanes_f64((void *)scores, n, nr, (void *)g->max, (void *)g->sum, carry);
+        lanes_f64((void *)scores, n, nr, g->width, (void *)g->max, (void *)g->sum, carry);
         for (int64_t k = 0; k < values * nr; k++) sums[k] *= carry[k % nr];
-    } else if (job->kernels->attend_lanes_f32((void *)scores, n, nr, (void *)g->max, (void *)g->sum,
+    } else if (job->kernels->attend_lanes_f32((void *)scores, n, nr, g->width, (void *)g->max, (void *)g->sum,
                                               (void *)g->carry)) {
-        job->kernels->scale_lanes_f32((void *)g->sums, values, nr, (void *)g->carry);
+        job->kernels->scale_lanes_f32((void *)g->sums, values, nr, g->width, (void *)g->carry);
     }
 }
 
@@ -347,6 +348,7 @@ static void begin_group(const tiles_job *job, const room *r, int64_t head, int64
     const sdx_attend *a = job->attend;
     const tiles_plan *p = &job->plan;
     g->count = (int)least(p->nr, sdx_attend_rows(a) - first);
+    g->width = g->count <= p->nr / 2 ? p->nr / 2 : p->nr;
     g->low = a->keys, g->high = 0;
     for (int j = 0; j < g->count; j++) {
         g->row[j] = sdx_attend_row_of(a, head / a->kv_heads, head % a->kv_heads, first + j);
@@ -368,12 +370,19 @@ static void begin_group(const tiles_job *job, const room *r, int64_t head, int64
 /* A query that saw nothing has a sum of 0 and gives 0. */
 static void end_group(const tiles_job *job, const room *r, const group *g) {
     const sdx_attend *a = job->attend;
+    const int64_t n = a->value_size;
+    const sdx_binary_fn multiply = job->kernels->binary(SDX_BINARY_Mul, a->work);
+    pack_of(job, a->work)(g->sums, job->plan.nr, 1, n, job->plan.nr, (int)n, 0, r->lines);
     for (int j = 0; j < g->count; j++) {
-        double sum = lane_of(job, g->sum, j);
-        lane_out(job, g->sums, j, a->value_size, sum == 0 ? 0 : 1 / sum, r->lines);
-        if (sum == 0) memset(r->lines, 0, (size_t)a->value_size * job->plan.element);
-        sdx_convert(job->kernels, a->work, r->lines, a->y.dtype,
-                    sdx_attend_at(&a->y, g->row[j].batch, g->row[j].head, g->row[j].query), a->value_size);
+        char *line = r->lines + j * n * (int64_t)job->plan.element;
+        char *to = sdx_attend_at(&a->y, g->row[j].batch, g->row[j].head, g->row[j].query);
+        const double sum = lane_of(job, g->sum, j), factor = 1 / sum;
+        const float narrow = (float)factor;
+        if (sum == 0)
+            memset(line, 0, (size_t)n * job->plan.element);
+        else
+            multiply(line, 1, a->work == SDX_F64 ? (const void *)&factor : &narrow, 0, line, n);
+        sdx_convert(job->kernels, a->work, line, a->y.dtype, to, n);
     }
 }
 
