@@ -32,6 +32,13 @@ SDX_ACCESS(vd, vd, double, double)
 #undef SDX_ACCESS
 static inline vd vd_load_f32(const float *p) { return (vd){(double)p[0], (double)p[1]}; }
 
+/* x[at], 0 where at < 0 */
+static inline vf vf_gather(const float *x, vi at) {
+    vf a;
+    for (int k = 0; k < SDX_LANES; k++) a[k] = at[k] < 0 ? 0 : x[at[k]];
+    return a;
+}
+
 static inline vi vi_select(vm mask, vi yes, vi no) { return (mask & yes) | (~mask & no); }
 static inline vf vf_select(vm mask, vf yes, vf no) { return (vf)vi_select(mask, (vi)yes, (vi)no); }
 static inline vm vf_lt(vf a, vf b) { return (vm)(a < b); }

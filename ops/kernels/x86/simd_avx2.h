@@ -34,6 +34,11 @@ static inline vd vd_load_n(const double *p, int64_t n) { return _mm256_maskload_
 static inline void vd_store(double *p, vd a) { _mm256_storeu_pd(p, a); }
 static inline void vd_store_n(double *p, vd a, int64_t n) { _mm256_maskstore_pd(p, lanes4(n), a); }
 
+/* x[at], 0 where at < 0 */
+static inline vf vf_gather(const float *x, vi at) {
+    return _mm256_mask_i32gather_ps(_mm256_setzero_ps(), x, (__m256i)at, (vf)~at, 4);
+}
+
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vd vd_fma(vd a, vd b, vd c) { return _mm256_fmadd_pd(a, b, c); }
 static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }

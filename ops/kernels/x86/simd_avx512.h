@@ -31,6 +31,11 @@ static inline vd vd_load_n(const double *p, int64_t n) { return _mm512_maskz_loa
 static inline void vd_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
 static inline void vd_store_n(double *p, vd a, int64_t n) { _mm512_mask_storeu_pd(p, lanes8(n), a); }
 
+/* x[at], 0 where at < 0 */
+static inline vf vf_gather(const float *x, vi at) {
+    return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), _mm512_movepi32_mask((__m512i)~at), (__m512i)at, x, 4);
+}
+
 static inline vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vd vd_fma(vd a, vd b, vd c) { return _mm512_fmadd_pd(a, b, c); }
 static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }

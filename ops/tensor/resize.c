@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Resize: interpolation along axes. Version 10 scales all axes, asymmetric, rounding down. Shapes: resize_shape.c;
+ * coordinates and weights: resize_weights.c. Integers are rounded to nearest; strings can only be moved (nearest). */
+#include "ops/tensor/resize.h"
+
+static int choice(sdx_bind *bind, const char *name, const char *const *allowed, int n) {
+    const int found = sdx_bind_choice(bind, name, allowed, n);
+    return found < 0 ? 0 : found;
+}
+
+static void bind_newer(sdx_bind *bind, sdx_resize_params *p) {
+    static const char *const old[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
+                                      "asymmetric", "tf_crop_and_resize", "tf_half_pixel_for_nn"};
+    static const char *const newer[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
+                                        "asymmetric", "tf_crop_and_resize", "half_pixel_symmetric"};
+    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
+    static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
+    const int n = bind->since == 11 || bind->since >= 19 ? 6 : 5;
+    const int found = choice(bind, "coordinate_transformation_mode", bind->since == 11 ? old : newer, n);
+    p->coordinates = found == 5 && bind->since >= 19 ? SDX_RESIZE_HALF_PIXEL_SYMMETRIC : (sdx_resize_coordinates)found;
+    p->nearest = (sdx_resize_nearest)choice(bind, "nearest_mode", nearest, 4);
+    p->cubic_a = (double)sdx_bind_float(bind, "cubic_coeff_a");
+    p->exclude_outside = sdx_bind_int(bind, "exclude_outside") != 0;
+    p->fill = sdx_bind_float(bind, "extrapolation_value");
+    p->roi = 1, p->scales = 2, p->sizes = 3;
+    if (bind->since < 18) return;
+    p->antialias = sdx_bind_int(bind, "antialias") != 0;
+    p->policy = (sdx_resize_policy)choice(bind, "keep_aspect_ratio_policy", policies, 3);
+    p->axes = sdx_bind_ints(bind, "axes");
+    if (p->antialias && p->mode == SDX_RESIZE_NEAREST && bind->status == SDX_OK)
+        sdx_bind_fail(bind, SDX_VALUE, "attribute 'antialias' is 1; attribute 'mode' must then be linear or cubic");
+}
+
+static sdx_status resize_bind(sdx_bind *bind, void *params) {
+    static const char *const modes[] = {"nearest", "linear", "cubic"};
+    sdx_resize_params *p = params;
+    p->mode = (sdx_resize_mode)choice(bind, "mode", modes, bind->since >= 11 ? 3 : 2);
+    p->roi = p->sizes = -1, p->scales = 1;
+    p->coordinates = SDX_RESIZE_ASYMMETRIC, p->nearest = SDX_NEAREST_FLOOR;
+    if (bind->since >= 11) bind_newer(bind, p);
+    return bind->status;
+}
+
+#define RESIZE_11                                                                                                      \
+    "coordinate_transformation_mode:string=half_pixel cubic_coeff_a:float=-0.75 exclude_outside:int=0 "                \
+    "extrapolation_value:float=0 mode:string=nearest nearest_mode:string=round_prefer_floor"
+#define RESIZE_18 "antialias:int=0 axes:ints keep_aspect_ratio_policy:string=stretch " RESIZE_11
+#define RESIZE_13 "X:T1 roi:T2? scales:f32? sizes:i64? -> Y:T1"
+#define T2_FLOAT  " T2=" SDX_T_FLOAT
+
+const sdx_op sdx_op_Resize = {
+    .domain = "",
+    .name = "Resize",
+    .versions =
+        (const sdx_op_version[]){
+            {10, "X:T scales:f32 -> Y:T", "T=" SDX_T_ALL, "mode:string=nearest"},
+            {11, "X:T1 roi:T2 scales:f32 sizes:i64? -> Y:T1", "T1=" SDX_T_ALL T2_FLOAT, RESIZE_11},
+            {13, RESIZE_13, "T1=" SDX_T_ALL_BF T2_FLOAT, RESIZE_11},
+            {18, RESIZE_13, "T1=" SDX_T_ALL_BF T2_FLOAT, RESIZE_18},
+            {19, RESIZE_13, "T1=" SDX_T_ALL_BF T2_FLOAT, RESIZE_18},
+            {0, NULL, NULL, NULL},
+        },
+    .params_size = sizeof(sdx_resize_params),
+    .bind = resize_bind,
+    .infer = sdx_resize_infer,
+    .compute = sdx_resize_compute,
+};
