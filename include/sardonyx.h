@@ -28,7 +28,8 @@
  *   - `const` pointers are borrowed for the duration of the call unless the comment says otherwise. Strings are
  *     NUL-terminated UTF-8 and are copied where they are kept.
  *   - Option structs begin with their size. Fill it with sizeof and the rest as wanted: members that are 0 or NULL ask
- *     for the default. NULL instead of a struct asks for all defaults. A larger size than this library knows is refused.
+ *     for the default. NULL instead of a struct asks for all defaults. A larger size than this library knows
+ *     is refused.
  *   - Threads: functions that take different objects may run at the same time. What one object allows is said where
  *     its type is declared. An sdx_error belongs to one call at a time.
  *   - The library never prints, never exits or aborts, installs no signal handlers, leaves the floating-point
@@ -60,18 +61,18 @@ SDX_API const char *sdx_version(void);
 
 /* ---- Errors ------------------------------------------------------------------------------------------------ */
 
-#define SDX_STATUS_MAP(X)                                                        \
-    X(OK, "success")                                                             \
-    X(OUT_OF_MEMORY, "out of memory")                                            \
-    X(LIMIT, "memory limit reached")                                             \
-    X(DEADLINE, "deadline passed")                                               \
-    X(CANCELLED, "cancelled")                                                    \
-    X(IO, "file cannot be read or written")                                      \
-    X(MALFORMED, "malformed model or data")                                      \
-    X(UNSUPPORTED, "valid, but not implemented here")                            \
-    X(TYPE, "element type not allowed")                                          \
-    X(SHAPE, "shapes do not fit")                                                \
-    X(VALUE, "value not allowed")                                                \
+#define SDX_STATUS_MAP(X)                                                                                              \
+    X(OK, "success")                                                                                                   \
+    X(OUT_OF_MEMORY, "out of memory")                                                                                  \
+    X(LIMIT, "memory limit reached")                                                                                   \
+    X(DEADLINE, "deadline passed")                                                                                     \
+    X(CANCELLED, "cancelled")                                                                                          \
+    X(IO, "file cannot be read or written")                                                                            \
+    X(MALFORMED, "malformed model or data")                                                                            \
+    X(UNSUPPORTED, "valid, but not implemented here")                                                                  \
+    X(TYPE, "element type not allowed")                                                                                \
+    X(SHAPE, "shapes do not fit")                                                                                      \
+    X(VALUE, "value not allowed")                                                                                      \
     X(ARGUMENT, "invalid argument")
 
 typedef enum sdx_status {
@@ -81,8 +82,8 @@ typedef enum sdx_status {
         SDX_STATUS_COUNT
 } sdx_status;
 
-/* Filled by a failing call: place, what was found, what is allowed. Plain data; nothing to free. The status is also what
- * the call returns. */
+/* Filled by a failing call: place, what was found, what is allowed. Plain data; nothing to free. The status is also
+ * what the call returns. */
 typedef struct sdx_error {
     sdx_status status;
     char message[1024]; /* NUL-terminated UTF-8; control bytes of model names are escaped */
@@ -179,7 +180,8 @@ SDX_API sdx_status sdx_value_optional(sdx_value *item, sdx_dtype dtype, sdx_erro
 /* A map from `keys` (a tensor [n] of strings or integers) to `values` (a tensor [n], or a sequence of n values). */
 SDX_API sdx_status sdx_value_map(sdx_value *keys, sdx_value *values, sdx_error *error, sdx_value **out);
 
-/* A sparse tensor of the dense shape dims[rank]: values [nnz]; indices [nnz] (linear) or [nnz, rank], i64, ascending. */
+/* A sparse tensor of the dense shape dims[rank]: values [nnz]; indices [nnz] (linear) or [nnz, rank], i64, ascending.
+ */
 SDX_API sdx_status sdx_value_sparse(sdx_value *values, sdx_value *indices, int rank, const int64_t *dims,
                                     sdx_error *error, sdx_value **out);
 
@@ -190,7 +192,8 @@ SDX_API void sdx_value_release(sdx_value *value);
 
 SDX_API sdx_kind sdx_value_kind(const sdx_value *value);
 SDX_API sdx_dtype sdx_value_dtype(const sdx_value *value); /* tensors and sparse tensors; else of the element type */
-/* Of tensors and, as the dense shape, of sparse tensors. The array has `rank` entries and lives as long as the value. */
+/* Of tensors and, as the dense shape, of sparse tensors. The array has `rank` entries and lives as long as the value.
+ */
 SDX_API int sdx_value_rank(const sdx_value *value);
 SDX_API const int64_t *sdx_value_dims(const sdx_value *value);
 SDX_API int64_t sdx_value_count(const sdx_value *value); /* elements of a tensor */
@@ -213,21 +216,23 @@ typedef enum sdx_optimise {
 } sdx_optimise;
 
 typedef struct sdx_model_options {
-    size_t size;               /* sizeof(sdx_model_options) */
+    size_t size; /* sizeof(sdx_model_options) */
     sdx_optimise optimise;
-    size_t memory_limit;       /* bytes the model may hold, weights included; more fails with SDX_LIMIT. 0: no limit */
-    const char *base_folder;   /* where external data lies; NULL: the model file's folder. In memory: none, and a model
-                                  that has external data is refused */
-    bool allow_links;          /* permit links inside base_folder (model caches) */
-    int threads;               /* used while loading; 0: the machine's */
+    size_t memory_limit;     /* bytes the model may hold, weights included; more fails with SDX_LIMIT. 0: no limit */
+    const char *base_folder; /* where external data lies; NULL: the model file's folder. In memory: none, and a model
+                                that has external data is refused */
+    bool allow_links;        /* permit links inside base_folder (model caches) */
+    int threads;             /* used while loading; 0: the machine's */
 } sdx_model_options;
 
 /* Reads, checks and optimises the model in the file `path`. Everything that would stop it from running on any input is
- * reported here: SDX_IO when the file cannot be read, SDX_MALFORMED, SDX_TYPE, SDX_SHAPE or SDX_VALUE when it breaks the
- * ONNX specification, SDX_UNSUPPORTED, with all of them listed, when operators are not implemented. The file is not
+ * reported here: SDX_IO when the file cannot be read, SDX_MALFORMED, SDX_TYPE, SDX_SHAPE or SDX_VALUE when it breaks
+ * the ONNX specification, SDX_UNSUPPORTED, with all of them listed, when operators are not implemented. The file is not
  * needed any more afterwards. The caller closes *out. */
-SDX_API sdx_status sdx_model_open(const char *path, const sdx_model_options *options, sdx_error *error, sdx_model **out);
-/* The same for `size` bytes in memory. They are copied where they are needed; the buffer may be freed after the call. */
+SDX_API sdx_status sdx_model_open(const char *path, const sdx_model_options *options, sdx_error *error,
+                                  sdx_model **out);
+/* The same for `size` bytes in memory. They are copied where they are needed; the buffer may be freed after the call.
+ */
 SDX_API sdx_status sdx_model_from_memory(const void *bytes, size_t size, const sdx_model_options *options,
                                          sdx_error *error, sdx_model **out);
 /* Gives the caller's model up. Sessions keep what they need: models and sessions may be closed in any order. */
@@ -237,11 +242,11 @@ SDX_API void sdx_model_close(sdx_model *model);
 typedef struct sdx_value_info {
     const char *name;
     sdx_kind kind;
-    sdx_dtype dtype;         /* element type; of the items for sequences and optionals, of the values for maps */
-    int rank;                /* -1: any */
-    const int64_t *dims;     /* `rank` entries; -1: any */
+    sdx_dtype dtype;              /* element type; of the items for sequences and optionals, of the values for maps */
+    int rank;                     /* -1: any */
+    const int64_t *dims;          /* `rank` entries; -1: any */
     const char *const *dim_names; /* `rank` entries; NULL where a dimension has no name */
-    bool has_default;        /* an initializer of the same name is used when the input is not given */
+    bool has_default;             /* an initializer of the same name is used when the input is not given */
 } sdx_value_info;
 
 /* In the order of the file; NULL from `count` on. */
@@ -263,12 +268,12 @@ SDX_API sdx_status sdx_model_save(const sdx_model *model, const char *path, cons
 typedef struct sdx_session sdx_session;
 
 typedef struct sdx_session_options {
-    size_t size;           /* sizeof(sdx_session_options) */
-    int threads;           /* threads of one run, the caller's included; 0: the machine's */
-    size_t memory_limit;   /* bytes of plans, working memory and outputs that are not released yet; a run that would
-                              need more fails with SDX_LIMIT. 0: no limit */
-    uint64_t seed;         /* of the random operators: the n-th run of two sessions with one seed draws the same */
-    bool profile;          /* record per-node times, see sdx_session_profile */
+    size_t size;         /* sizeof(sdx_session_options) */
+    int threads;         /* threads of one run, the caller's included; 0: the machine's */
+    size_t memory_limit; /* bytes of plans, working memory and outputs that are not released yet; a run that would
+                            need more fails with SDX_LIMIT. 0: no limit */
+    uint64_t seed;       /* of the random operators: the n-th run of two sessions with one seed draws the same */
+    bool profile;        /* record per-node times, see sdx_session_profile */
 } sdx_session_options;
 
 /* Names an input and gives its value (borrowed), or names an output and receives its value. */
@@ -296,11 +301,11 @@ SDX_API sdx_status sdx_session_run(sdx_session *session, const sdx_binding *in, 
 
 /* Control of one run. */
 typedef struct sdx_run_options {
-    size_t size;             /* sizeof(sdx_run_options) */
-    double deadline;         /* seconds from the call; 0: none. Passing it returns SDX_DEADLINE */
+    size_t size;                /* sizeof(sdx_run_options) */
+    double deadline;            /* seconds from the call; 0: none. Passing it returns SDX_DEADLINE */
     const volatile int *cancel; /* the run returns SDX_CANCELLED soon after any thread, or a signal handler, makes
-                                   *cancel non-zero; may be NULL */
-    uint64_t seed;           /* not 0: of this run, whatever ran before; the same seed draws the same */
+                                 *cancel non-zero; may be NULL */
+    uint64_t seed;              /* not 0: of this run, whatever ran before; the same seed draws the same */
 } sdx_run_options;
 
 /* sdx_session_run under such control. A run that is stopped has failed: see there. */
@@ -308,7 +313,7 @@ SDX_API sdx_status sdx_session_run_with(sdx_session *session, const sdx_run_opti
                                         size_t n_in, sdx_binding *out, size_t n_out, sdx_error *error);
 
 typedef struct sdx_profile_row {
-    const char *node;     /* name of the node; of its first output when it has none. Lives as long as the session */
+    const char *node; /* name of the node; of its first output when it has none. Lives as long as the session */
     const char *op_type;
     const char *domain;
     uint64_t calls;

@@ -20,19 +20,19 @@ typedef struct sdx_op_version {
 } sdx_op_version;
 
 /* Shorthands for the type lists of rows. */
-#define SDX_T_FLOAT "f16|f32|f64"
-#define SDX_T_FLOAT_BF "bf16|f16|f32|f64"
-#define SDX_T_INT "i8|i16|i32|i64|u8|u16|u32|u64"
-#define SDX_T_NUMERIC "u8|u16|u32|u64|i8|i16|i32|i64|f16|f32|f64"
+#define SDX_T_FLOAT      "f16|f32|f64"
+#define SDX_T_FLOAT_BF   "bf16|f16|f32|f64"
+#define SDX_T_INT        "i8|i16|i32|i64|u8|u16|u32|u64"
+#define SDX_T_NUMERIC    "u8|u16|u32|u64|i8|i16|i32|i64|f16|f32|f64"
 #define SDX_T_NUMERIC_BF SDX_T_NUMERIC "|bf16"
-#define SDX_T_ALL SDX_T_NUMERIC "|string|bool|c64|c128"
-#define SDX_T_ALL_BF SDX_T_ALL "|bf16"
-#define SDX_T_ALL_IR9 SDX_T_ALL_BF "|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
-#define SDX_T_ALL_IR10 SDX_T_ALL_IR9 "|u4|i4"
-#define SDX_T_ALL_IR11 SDX_T_ALL_IR10 "|f4e2m1"
-#define SDX_T_ALL_IR12 SDX_T_ALL_IR11 "|f8e8m0"
-#define SDX_T_ALL_IR13 SDX_T_ALL_IR12 "|u2|i2"
-#define SDX_T_ALL_IR14 SDX_T_ALL_IR13 "|f6e2m3|f6e3m2"
+#define SDX_T_ALL        SDX_T_NUMERIC "|string|bool|c64|c128"
+#define SDX_T_ALL_BF     SDX_T_ALL "|bf16"
+#define SDX_T_ALL_IR9    SDX_T_ALL_BF "|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
+#define SDX_T_ALL_IR10   SDX_T_ALL_IR9 "|u4|i4"
+#define SDX_T_ALL_IR11   SDX_T_ALL_IR10 "|f4e2m1"
+#define SDX_T_ALL_IR12   SDX_T_ALL_IR11 "|f8e8m0"
+#define SDX_T_ALL_IR13   SDX_T_ALL_IR12 "|u2|i2"
+#define SDX_T_ALL_IR14   SDX_T_ALL_IR13 "|f6e2m3|f6e3m2"
 
 /* ---- bind: attributes -> typed params, once ------------------------------------------------------------------ */
 
@@ -44,8 +44,8 @@ typedef struct sdx_ints {
 typedef struct sdx_bind {
     sdx_error *error;
     const sdx_node *node;
-    int since;        /* of the row in force */
-    sdx_arena *arena; /* for what params point to; lives as long as the model */
+    int since;         /* of the row in force */
+    sdx_arena *arena;  /* for what params point to; lives as long as the model */
     sdx_status status; /* sticky: the getters need no checks, sdx_bind_done returns it */
 } sdx_bind;
 
@@ -56,10 +56,10 @@ sdx_string sdx_bind_string(sdx_bind *bind, const char *name);
 sdx_ints sdx_bind_ints(sdx_bind *bind, const char *name);
 const float *sdx_bind_floats(sdx_bind *bind, const char *name, size_t *n);
 const sdx_string *sdx_bind_strings(sdx_bind *bind, const char *name, size_t *n);
-sdx_value *sdx_bind_value(sdx_bind *bind, const char *name);      /* tensor or sparse tensor; borrowed */
-const sdx_type *sdx_bind_type(sdx_bind *bind, const char *name);  /* type_proto */
-int sdx_bind_body(sdx_bind *bind, const char *name);              /* index into node->bodies; -1 when absent */
-bool sdx_bind_has(const sdx_bind *bind, const char *name);        /* given on the node itself */
+sdx_value *sdx_bind_value(sdx_bind *bind, const char *name);     /* tensor or sparse tensor; borrowed */
+const sdx_type *sdx_bind_type(sdx_bind *bind, const char *name); /* type_proto */
+int sdx_bind_body(sdx_bind *bind, const char *name);             /* index into node->bodies; -1 when absent */
+bool sdx_bind_has(const sdx_bind *bind, const char *name);       /* given on the node itself */
 /* Index of the attribute's string in `allowed`, or a VALUE error that lists what is allowed. */
 int sdx_bind_choice(sdx_bind *bind, const char *name, const char *const *allowed, int n);
 SDX_PRINTF(3, 4) sdx_status sdx_bind_fail(sdx_bind *bind, sdx_status status, const char *format, ...);
@@ -70,8 +70,8 @@ typedef struct sdx_infer sdx_infer;
 struct sdx_infer {
     sdx_error *error;
     const sdx_node *node;
-    int since;                      /* of the row in force */
-    int threads;                    /* how many workers compute may see; for scratch */
+    int since;   /* of the row in force */
+    int threads; /* how many workers compute may see; for scratch */
     int n_in, n_out;
     const sdx_type *const *in;      /* NULL: absent */
     const sdx_tensor *const *value; /* contents of in[k] where they are known by now; else NULL */
@@ -80,11 +80,11 @@ struct sdx_infer {
     sdx_arena *arena;               /* for elem types */
     /* Infers node->bodies[body] with these input types; `out` has the body's n_outputs entries. */
     sdx_status (*infer_body)(sdx_infer *infer, int body, int n_in, const sdx_type *in, sdx_type *out);
-    void *context;                  /* the framework's */
+    void *context; /* the framework's */
 };
 
 /* Shared rules (ops/shape_rules.c). All tolerate unknown ranks and dims. */
-void sdx_infer_same(sdx_infer *infer, int out, int in);           /* shape of out[out] = shape of in[in] */
+void sdx_infer_same(sdx_infer *infer, int out, int in); /* shape of out[out] = shape of in[in] */
 /* Numpy broadcasting of inputs first..last into out[out]. */
 sdx_status sdx_infer_broadcast(sdx_infer *infer, int out, int first, int last);
 /* axis in [-rank, rank) -> [0, rank); a SHAPE error that names attribute `name`, what was found and the range. */
@@ -127,18 +127,18 @@ struct sdx_compute {
     const sdx_node *node;
     int since;
     int n_in, n_out;
-    const sdx_tensor *const *in;  /* NULL: absent or not a tensor */
-    sdx_value *const *in_value;   /* sequences, optionals, maps, sparse; NULL for tensors that are planned */
-    sdx_tensor *const *out;       /* NULL: nobody reads it, not a tensor, or alloc_output must be called first */
+    const sdx_tensor *const *in; /* NULL: absent or not a tensor */
+    sdx_value *const *in_value;  /* sequences, optionals, maps, sparse; NULL for tensors that are planned */
+    sdx_tensor *const *out;      /* NULL: nobody reads it, not a tensor, or alloc_output must be called first */
     const bool *wanted;
-    void *scratch;                /* as many bytes as op->scratch said, 64-byte aligned, not cleared */
+    void *scratch; /* as many bytes as op->scratch said, 64-byte aligned, not cleared */
     const struct sdx_kernels *kernels;
     sdx_pool *pool;
     const sdx_stop *stop;
-    uint64_t random_key;          /* differs by node and run; from the seed alone, so results can be repeated */
-    sdx_memory *memory;           /* the session's */
+    uint64_t random_key; /* differs by node and run; from the seed alone, so results can be repeated */
+    sdx_memory *memory;  /* the session's */
     const sdx_services *services;
-    void *context;                /* the framework's */
+    void *context; /* the framework's */
 };
 
 /* Chunks [0, count) on the pool; stops early on cancel or deadline. See pool.h. */
@@ -155,8 +155,8 @@ sdx_string sdx_compute_string(sdx_compute *compute, const char *data, size_t siz
 typedef struct sdx_grad {
     sdx_patch *patch;
     const sdx_node *node;
-    const sdx_id *dY;  /* gradient of each output; SDX_NONE where nothing flows */
-    sdx_id *dX;        /* to set: gradient of each input; SDX_NONE where there is none. Broadcast is undone after */
+    const sdx_id *dY;   /* gradient of each output; SDX_NONE where nothing flows */
+    sdx_id *dX;         /* to set: gradient of each input; SDX_NONE where there is none. Broadcast is undone after */
     const bool *needed; /* per input */
     sdx_error *error;
 } sdx_grad;
@@ -181,11 +181,11 @@ typedef struct sdx_op {
     size_t params_size;
     sdx_status (*upgrade)(sdx_patch *patch, const sdx_node *node); /* old form -> newest form; optional. A node it does
                                                                       not replace stays as it is, under its own row */
-    sdx_status (*bind)(sdx_bind *bind, void *params);                       /* optional: no params */
+    sdx_status (*bind)(sdx_bind *bind, void *params);              /* optional: no params */
     sdx_status (*infer)(sdx_infer *infer, const void *params);
-    size_t (*scratch)(const sdx_infer *infer, const void *params);          /* optional; SIZE_MAX: too large */
+    size_t (*scratch)(const sdx_infer *infer, const void *params); /* optional; SIZE_MAX: too large */
     sdx_status (*compute)(sdx_compute *compute, const void *params);
-    sdx_status (*grad)(sdx_grad *grad, const void *params);                 /* NULL: not written */
+    sdx_status (*grad)(sdx_grad *grad, const void *params); /* NULL: not written */
     unsigned flags;
 } sdx_op;
 

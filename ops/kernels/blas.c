@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Two traps. The library chooses its kernels while it is loaded, from OPENBLAS_CORETYPE or from a list of CPUs that may
- * be older than this one (an unknown AVX-512 CPU gets kernels for AVX2, at half the speed), so the variable is set around
- * dlopen and then put back. And its results depend on its number of threads, so that is 1 for good; its first call in a
- * thread maps a buffer and spins for ever where it cannot, so it is not to be called near a memory limit of the system. */
+ * be older than this one (an unknown AVX-512 CPU gets kernels for AVX2, at half the speed), so the variable is set
+ * around dlopen and then put back. And its results depend on its number of threads, so that is 1 for good; its first
+ * call in a thread maps a buffer and spins for ever where it cannot, so it is not to be called near a memory limit of
+ * the system. */
 #include "ops/kernels/blas.h"
 #include <dlfcn.h>
 #include <pthread.h>
@@ -25,8 +26,10 @@ static bool set_variable(variable *v, const char *name, const char *value) {
 
 static void restore_variable(const variable *v) {
     if (!v->replaced) return;
-    if (v->was_set) setenv(v->name, v->before, 1);
-    else unsetenv(v->name);
+    if (v->was_set)
+        setenv(v->name, v->before, 1);
+    else
+        unsetenv(v->name);
 }
 
 static void *load(void) {
@@ -59,8 +62,10 @@ static void look_up(void) {
     if (!library) return;
     blas_found = find(library, "cblas_sgemm", &blas.sgemm) && find(library, "cblas_dgemm", &blas.dgemm) &&
                  find(library, "openblas_set_num_threads", &set_threads);
-    if (blas_found) set_threads(1);
-    else dlclose(library);
+    if (blas_found)
+        set_threads(1);
+    else
+        dlclose(library);
 }
 
 const sdx_blas *sdx_blas_get(void) {

@@ -46,14 +46,20 @@ static inline __attribute__((always_inline)) void FN(body)(const sdx_gemm_tile *
 
 static void FN(chain)(const sdx_gemm_tile *t) {
     const bool narrow = t->n <= LANES;
-    if (t->m == 1) narrow ? FN(body)(t, 1, 1) : FN(body)(t, 1, NV);
-    else if (t->m <= MR / 4) narrow ? FN(body)(t, MR / 4, 1) : FN(body)(t, MR / 4, NV);
-    else if (t->m <= MR / 2) narrow ? FN(body)(t, MR / 2, 1) : FN(body)(t, MR / 2, NV);
+    if (t->m == 1)
+        narrow ? FN(body)(t, 1, 1) : FN(body)(t, 1, NV);
+    else if (t->m <= MR / 4)
+        narrow ? FN(body)(t, MR / 4, 1) : FN(body)(t, MR / 4, NV);
+    else if (t->m <= MR / 2)
+        narrow ? FN(body)(t, MR / 2, 1) : FN(body)(t, MR / 2, NV);
 #if SDX_LEVEL_AVX512
-    else if (t->m <= MR - 4) narrow ? FN(body)(t, MR - 4, 1) : FN(body)(t, MR - 4, NV);
-    else if (t->m <= MR - 2) narrow ? FN(body)(t, MR - 2, 1) : FN(body)(t, MR - 2, NV);
+    else if (t->m <= MR - 4)
+        narrow ? FN(body)(t, MR - 4, 1) : FN(body)(t, MR - 4, NV);
+    else if (t->m <= MR - 2)
+        narrow ? FN(body)(t, MR - 2, 1) : FN(body)(t, MR - 2, NV);
 #endif
-    else narrow ? FN(body)(t, MR, 1) : FN(body)(t, MR, NV);
+    else
+        narrow ? FN(body)(t, MR, 1) : FN(body)(t, MR, NV);
 }
 
 /* A long sum is made of chains of CHAIN terms, each started at zero: the rounding error grows with the length of a

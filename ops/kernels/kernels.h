@@ -15,12 +15,12 @@ typedef struct sdx_gemm_tile {
     int64_t k;
     const void *a, *b;
     void *c;
-    int64_t ldc; /* elements from one row of c (and of residual) to the next */
-    int m, n;    /* rows and columns to write; 1 <= m <= mr */
-    bool accumulate;                       /* onto what c holds */
-    const void *row_bias, *column_bias;    /* added to the sum, once it is made; NULL: none; one of the two at most */
-    const void *residual;                  /* added to the result; NULL: none */
-    bool clamp;                            /* at the end, to [low, high]; NaN stays. Not for integers */
+    int64_t ldc;                        /* elements from one row of c (and of residual) to the next */
+    int m, n;                           /* rows and columns to write; 1 <= m <= mr */
+    bool accumulate;                    /* onto what c holds */
+    const void *row_bias, *column_bias; /* added to the sum, once it is made; NULL: none; one of the two at most */
+    const void *residual;               /* added to the result; NULL: none */
+    bool clamp;                         /* at the end, to [low, high]; NaN stays. Not for integers */
     double low, high;
 } sdx_gemm_tile;
 
@@ -55,7 +55,7 @@ typedef struct sdx_kernels {
 #define SDX_KERNEL(levels, result, name, ...) result (*name)(__VA_ARGS__);
 #include "ops/kernels/kernels.def"
 #undef SDX_KERNEL
-    const struct sdx_blas *blas; /* OpenBLAS where it is faster than the gemm tiles of this table, else NULL */
+    const struct sdx_blas *blas;         /* OpenBLAS where it is faster than the gemm tiles of this table, else NULL */
     const char *origin[SDX_KERNEL_ROWS]; /* "generic", "avx2" or "avx512" */
 } sdx_kernels;
 

@@ -38,9 +38,13 @@ void sdx_product_pack(const sdx_kernels *kernels, sdx_dtype dtype, bool is_b, in
     for (int64_t b = 0; b < batch; b++) {
         const char *from = (const char *)data + (size_t)b * from_step;
         char *panels = (char *)to + (size_t)b * to_step;
-        if (dtype == SDX_F16) kernels->pack_f16(from, line_step, k_step, lines, k, width, k * width, panels);
-        else if (dtype == SDX_BF16) kernels->pack_bf16(from, line_step, k_step, lines, k, width, k * width, panels);
-        else if (sdx_panel_element(dtype) == 8) kernels->pack_64(from, line_step, k_step, lines, k, width, k * width, panels);
-        else kernels->pack_32(from, line_step, k_step, lines, k, width, k * width, panels);
+        if (dtype == SDX_F16)
+            kernels->pack_f16(from, line_step, k_step, lines, k, width, k * width, panels);
+        else if (dtype == SDX_BF16)
+            kernels->pack_bf16(from, line_step, k_step, lines, k, width, k * width, panels);
+        else if (sdx_panel_element(dtype) == 8)
+            kernels->pack_64(from, line_step, k_step, lines, k, width, k * width, panels);
+        else
+            kernels->pack_32(from, line_step, k_step, lines, k, width, k * width, panels);
     }
 }

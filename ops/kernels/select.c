@@ -4,9 +4,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define SDX_KERNEL(levels, result, name, ...)  \
-    result sdx_k_##name##_generic(__VA_ARGS__); \
-    result sdx_k_##name##_avx2(__VA_ARGS__);    \
+#define SDX_KERNEL(levels, result, name, ...)                                                                          \
+    result sdx_k_##name##_generic(__VA_ARGS__);                                                                        \
+    result sdx_k_##name##_avx2(__VA_ARGS__);                                                                           \
     result sdx_k_##name##_avx512(__VA_ARGS__);
 #include "ops/kernels/kernels.def"
 #undef SDX_KERNEL

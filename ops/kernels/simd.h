@@ -10,18 +10,18 @@
 #include <string.h>
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
-#define SDX_LEVEL avx512
+#define SDX_LEVEL        avx512
 #define SDX_LEVEL_AVX512 1
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-#define SDX_LEVEL avx2
+#define SDX_LEVEL      avx2
 #define SDX_LEVEL_AVX2 1
 #else
-#define SDX_LEVEL generic
+#define SDX_LEVEL         generic
 #define SDX_LEVEL_GENERIC 1
 #endif
 
 #define SDX_PASTE_(a, b) sdx_k_##a##_##b
-#define SDX_PASTE(a, b) SDX_PASTE_(a, b)
+#define SDX_PASTE(a, b)  SDX_PASTE_(a, b)
 /* The name of this level's function for a row of kernels.def. */
 #define SDX_K(name) SDX_PASTE(name, SDX_LEVEL)
 

@@ -62,8 +62,10 @@ static sdx_status packed_conv_compute(sdx_compute *compute, const void *params) 
     bool known = false;
     SDX_TRY(sdx_convolution_infer(compute->error, &p->window, p->group, &x_type, &w, NULL, &y, &conv, &known));
     conv.x = x->data;
-    if (weight->dtype == SDX_U8) conv.packed = weight->data;
-    else conv.weight = weight->data;
+    if (weight->dtype == SDX_U8)
+        conv.packed = weight->data;
+    else
+        conv.weight = weight->data;
     conv.bias = b ? b->data : NULL;
     conv.residual = z ? z->data : NULL;
     conv.clamp = p->clamp, conv.low = (double)p->low, conv.high = (double)p->high;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Y = clamp(alpha A' B + beta C + Z) for MatMul and Gemm with a constant B of k x n, which comes as the panels of
- * sdx_product_pack. A' is A or, for rank 2, its transpose; leading dimensions of A are rows. C is one element per column
- * or, for rank 2, anything that broadcasts to Y. Z has the shape of Y and goes with alpha 1 and no C but a row. */
+ * sdx_product_pack. A' is A or, for rank 2, its transpose; leading dimensions of A are rows. C is one element per
+ * column or, for rank 2, anything that broadcasts to Y. Z has the shape of Y and goes with alpha 1 and no C but a row.
+ */
 #include "ops/math/product.h"
 
 typedef struct packed_matmul_params {
@@ -68,9 +69,7 @@ static sdx_status packed_matmul_compute(sdx_compute *compute, const void *params
     const sdx_tensor *z = compute->n_in > 3 ? compute->in[3] : NULL;
     sdx_product product = {.dtype = a->dtype, .m = 1, .n = p->n, .k = p->k, .alpha = p->alpha, .beta = p->beta};
     for (int d = 0; d < a->rank - 1; d++) product.m *= a->dim[p->trans_a ? 1 : d];
-    product.a = (sdx_factor){.data = a->data,
-                             .line_step = p->trans_a ? 1 : p->k,
-                             .k_step = p->trans_a ? product.m : 1};
+    product.a = (sdx_factor){.data = a->data, .line_step = p->trans_a ? 1 : p->k, .k_step = p->trans_a ? product.m : 1};
     product.b = (sdx_factor){.packed = compute->in[1]->data};
     product.c = compute->out[0]->data;
     product.clamp = p->clamp, product.low = p->low, product.high = p->high;
@@ -84,10 +83,11 @@ static sdx_status packed_matmul_compute(sdx_compute *compute, const void *params
 const sdx_op sdx_op_PackedMatMul = {
     .domain = "sdx",
     .name = "PackedMatMul",
-    .versions = (const sdx_op_version[]){{1, "A:T B:u8 C:T? Z:T? -> Y:T", "T=bf16|f16|f32|f64|i32|i64|u32|u64",
-                                          "alpha:float=1 beta:float=1 clamp:int=0 high:float=0 k:int! low:float=0 n:int! "
-                                          "transA:int=0"},
-                                         {0}},
+    .versions =
+        (const sdx_op_version[]){{1, "A:T B:u8 C:T? Z:T? -> Y:T", "T=bf16|f16|f32|f64|i32|i64|u32|u64",
+                                  "alpha:float=1 beta:float=1 clamp:int=0 high:float=0 k:int! low:float=0 n:int! "
+                                  "transA:int=0"},
+                                 {0}},
     .params_size = sizeof(packed_matmul_params),
     .bind = packed_matmul_bind,
     .infer = packed_matmul_infer,

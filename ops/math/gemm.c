@@ -68,12 +68,10 @@ static sdx_status gemm_compute(sdx_compute *compute, const void *params) {
     sdx_tensor *y = sdx_compute_output(compute, 0, 2, (int64_t[]){product.m, product.n});
     if (!y) return compute->error->status;
     product.c = y->data;
-    product.a = (sdx_factor){.data = a->data,
-                             .line_step = p->trans_a ? 1 : product.k,
-                             .k_step = p->trans_a ? product.m : 1};
-    product.b = (sdx_factor){.data = b->data,
-                             .line_step = p->trans_b ? product.k : 1,
-                             .k_step = p->trans_b ? 1 : product.n};
+    product.a =
+        (sdx_factor){.data = a->data, .line_step = p->trans_a ? 1 : product.k, .k_step = p->trans_a ? product.m : 1};
+    product.b =
+        (sdx_factor){.data = b->data, .line_step = p->trans_b ? product.k : 1, .k_step = p->trans_b ? 1 : product.n};
     if (c && product.beta != 0)
         sdx_product_add(&product, c->data, c->rank > 1 && c->dim[c->rank - 2] > 1 ? c->dim[c->rank - 1] : 0,
                         c->rank > 0 && c->dim[c->rank - 1] > 1);
@@ -83,20 +81,19 @@ static sdx_status gemm_compute(sdx_compute *compute, const void *params) {
 const sdx_op sdx_op_Gemm = {
     .domain = "",
     .name = "Gemm",
-    .versions =
-        (const sdx_op_version[]){
-            {1, "A:T B:T C:T -> Y:T", "T=f16|f32|f64",
-             "alpha:float=1 beta:float=1 broadcast:int=0 transA:int=0 transB:int=0"},
-            {6, "A:T B:T C:T -> Y:T", "T=f16|f32|f64",
-             "alpha:float=1 beta:float=1 broadcast:int=0 transA:int=0 transB:int=0"},
-            {7, "A:T B:T C:T -> Y:T", "T=f16|f32|f64", "alpha:float=1 beta:float=1 transA:int=0 transB:int=0"},
-            {9, "A:T B:T C:T -> Y:T", "T=f16|f32|f64|i32|i64|u32|u64",
-             "alpha:float=1 beta:float=1 transA:int=0 transB:int=0"},
-            {11, "A:T B:T C:T? -> Y:T", "T=f16|f32|f64|i32|i64|u32|u64",
-             "alpha:float=1 beta:float=1 transA:int=0 transB:int=0"},
-            {13, "A:T B:T C:T? -> Y:T", "T=bf16|f16|f32|f64|i32|i64|u32|u64",
-             "alpha:float=1 beta:float=1 transA:int=0 transB:int=0"},
-            {0}},
+    .versions = (const sdx_op_version[]){{1, "A:T B:T C:T -> Y:T", "T=f16|f32|f64",
+                                          "alpha:float=1 beta:float=1 broadcast:int=0 transA:int=0 transB:int=0"},
+                                         {6, "A:T B:T C:T -> Y:T", "T=f16|f32|f64",
+                                          "alpha:float=1 beta:float=1 broadcast:int=0 transA:int=0 transB:int=0"},
+                                         {7, "A:T B:T C:T -> Y:T", "T=f16|f32|f64",
+                                          "alpha:float=1 beta:float=1 transA:int=0 transB:int=0"},
+                                         {9, "A:T B:T C:T -> Y:T", "T=f16|f32|f64|i32|i64|u32|u64",
+                                          "alpha:float=1 beta:float=1 transA:int=0 transB:int=0"},
+                                         {11, "A:T B:T C:T? -> Y:T", "T=f16|f32|f64|i32|i64|u32|u64",
+                                          "alpha:float=1 beta:float=1 transA:int=0 transB:int=0"},
+                                         {13, "A:T B:T C:T? -> Y:T", "T=bf16|f16|f32|f64|i32|i64|u32|u64",
+                                          "alpha:float=1 beta:float=1 transA:int=0 transB:int=0"},
+                                         {0}},
     .params_size = sizeof(gemm_params),
     .bind = gemm_bind,
     .infer = gemm_infer,

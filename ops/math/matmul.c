@@ -19,8 +19,10 @@ sdx_status sdx_matmul_infer(sdx_infer *infer, int a, int b) {
     for (int d = 0; d < batch; d++) {
         int64_t da = d < batch - batch_a ? 1 : ta->dim[d - (batch - batch_a)];
         int64_t db = d < batch - batch_b ? 1 : tb->dim[d - (batch - batch_b)], dim = da;
-        if (da == 1 || db == 1) dim = da == 1 ? db : da;
-        else SDX_TRY(sdx_infer_merge_dim(infer, "batch dimensions of 'A' and 'B'", da, db, &dim));
+        if (da == 1 || db == 1)
+            dim = da == 1 ? db : da;
+        else
+            SDX_TRY(sdx_infer_merge_dim(infer, "batch dimensions of 'A' and 'B'", da, db, &dim));
         y->dim[y->rank++] = dim;
     }
     if (ta->rank > 1) y->dim[y->rank++] = ta->dim[ta->rank - 2];
@@ -46,7 +48,8 @@ void sdx_matmul_describe(sdx_product *product, const sdx_matmul_side *a, const s
     const int batch_a = a->rank > 2 ? a->rank - 2 : 0, batch_b = b->rank > 2 ? b->rank - 2 : 0;
     product->batch_rank = batch_a > batch_b ? batch_a : batch_b;
     for (int d = 0; d < product->batch_rank; d++) {
-        int64_t da = dim_of(a, d - (product->batch_rank - batch_a)), db = dim_of(b, d - (product->batch_rank - batch_b));
+        int64_t da = dim_of(a, d - (product->batch_rank - batch_a)),
+                db = dim_of(b, d - (product->batch_rank - batch_b));
         product->batch_dim[d] = da == 1 ? db : da;
     }
     product->a.line_step = product->k, product->a.k_step = 1;

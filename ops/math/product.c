@@ -2,8 +2,8 @@
  * The work is a grid of blocks of C. A block keeps its slice of A in the second-level cache and one panel of B in the
  * first. A factor that several blocks of the grid read is packed once before (shared), one that a single row or
  * column of blocks reads is packed by the block itself (local). Cuts depend on the shape alone. */
-#include "ops/kernels/blas.h"
 #include "ops/math/product.h"
+#include "ops/kernels/blas.h"
 #include "runtime/base/half.h"
 #include <math.h>
 #include <string.h>
@@ -52,9 +52,12 @@ static void cut(plan *p, bool packed_a, bool packed_b) {
         if (tasks >= TASKS || p->block_m * p->block_n * (p->k + 1) < LEAST_WORK || !(can_m || can_n)) break;
         const bool wide = p->block_n > 4 * p->nr, larger = p->block_n >= p->block_m;
         const bool columns = packed_a != packed_b ? wide || !can_m : can_n && (larger || !can_m);
-        if (columns && can_n) p->block_n = round_up(p->block_n / 2, p->nr);
-        else if (can_m) p->block_m = round_up(p->block_m / 2, p->mr);
-        else break;
+        if (columns && can_n)
+            p->block_n = round_up(p->block_n / 2, p->nr);
+        else if (can_m)
+            p->block_m = round_up(p->block_m / 2, p->mr);
+        else
+            break;
     }
     p->block_m = round_up(ceil_div(p->m, ceil_div(p->m, p->block_m)), p->mr);
     p->block_n = round_up(ceil_div(p->n, ceil_div(p->n, p->block_n)), p->nr);
@@ -87,15 +90,16 @@ static bool make_plan(plan *p, sdx_dtype dtype, int mr, int nr, bool packed_a, b
     return fits;
 }
 
-size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n, int64_t k, bool packed_a, bool packed_b,
-                           int threads) {
+size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n, int64_t k, bool packed_a,
+                           bool packed_b, int threads) {
     size_t most = 0;
     if (batch == 0 || m == 0 || n == 0) return 0;
     const int64_t lines[2][2] = {{m, n}, {n, m}}; /* a product with one column is turned round */
     for (int turned = 0; turned <= (n == 1 && !packed_a && !packed_b); turned++)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
             for (int one = 0; one < 4; one++) {
-                plan p = {.batch = batch, .m = lines[turned][0], .n = lines[turned][1], .k = k, .most_depth = DEPTH_LARGE};
+                plan p = {
+                    .batch = batch, .m = lines[turned][0], .n = lines[turned][1], .k = k, .most_depth = DEPTH_LARGE};
                 int nr = shapes[s][1] * 4 / (int)sdx_panel_element(dtype);
                 size_t bytes = 0;
                 if (!make_plan(&p, dtype, shapes[s][0], nr, packed_a, packed_b, one & 1 ? 1 : batch,
@@ -110,9 +114,12 @@ size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n,
 
 void sdx_product_add(sdx_product *product, const void *d, int64_t d_row, int64_t d_column) {
     const bool plain = product->alpha == 1 && product->beta == 1;
-    if (plain && d_row == 0 && d_column == 1) product->column_bias = d;
-    else if (plain && d_row == product->n && d_column == 1) product->residual = d;
-    else product->d = d, product->d_row = d_row, product->d_column = d_column;
+    if (plain && d_row == 0 && d_column == 1)
+        product->column_bias = d;
+    else if (plain && d_row == product->n && d_column == 1)
+        product->residual = d;
+    else
+        product->d = d, product->d_row = d_row, product->d_column = d_column;
 }
 
 /* ---- packing ---------------------------------------------------------------------------------------------------- */
@@ -153,8 +160,8 @@ static bool is_one_matrix(const sdx_product *product, const sdx_factor *factor) 
     return true;
 }
 
-static void pack_block(const product_job *job, bool is_b, int64_t batch, int64_t line, int64_t lines, int64_t k, int64_t depth,
-                       int64_t panel, void *to) {
+static void pack_block(const product_job *job, bool is_b, int64_t batch, int64_t line, int64_t lines, int64_t k,
+                       int64_t depth, int64_t panel, void *to) {
     const sdx_product *product = job->product;
     const sdx_factor *factor = is_b ? &product->b : &product->a;
     const int width = is_b ? job->plan.nr : job->plan.mr;
@@ -195,8 +202,8 @@ typedef struct panels {
     size_t step;    /* bytes to the next */
 } panels;
 
-static panels panels_of(const product_job *job, bool is_b, int64_t batch, int64_t line, int64_t lines, int64_t k, int64_t depth,
-                        char *local) {
+static panels panels_of(const product_job *job, bool is_b, int64_t batch, int64_t line, int64_t lines, int64_t k,
+                        int64_t depth, char *local) {
     const plan *p = &job->plan;
     const sdx_product *product = job->product;
     const sdx_factor *factor = is_b ? &product->b : &product->a;
@@ -207,7 +214,8 @@ static panels panels_of(const product_job *job, bool is_b, int64_t batch, int64_
         pack_block(job, is_b, batch, line, lines, k, depth, depth * width, local);
         return (panels){local, (size_t)(depth * width) * p->element};
     }
-    if (base) matrix = batch_offset(product, factor, batch);
+    if (base)
+        matrix = batch_offset(product, factor, batch);
     else {
         base = is_b ? job->shared_b : job->shared_a;
         matrix = (is_b ? p->matrices_b : p->matrices_a) > 1 ? batch : 0;
@@ -224,7 +232,8 @@ typedef struct block {
     const char *row_bias, *column_bias, *residual; /* of the block's corner, in panel elements */
 } block;
 
-static void run_tiles(const product_job *job, const block *b, panels pa, panels pb, int64_t depth, bool first, bool last) {
+static void run_tiles(const product_job *job, const block *b, panels pa, panels pb, int64_t depth, bool first,
+                      bool last) {
     const plan *p = &job->plan;
     const sdx_product *product = job->product;
     const int64_t element = (int64_t)p->element;
@@ -232,7 +241,8 @@ static void run_tiles(const product_job *job, const block *b, panels pa, panels 
     const int64_t across = ceil_div(b->columns, p->nr), down = ceil_div(b->rows, p->mr);
     const bool rows_first = b->rows > b->columns; /* the longer side is walked once, the shorter one stays near */
     for (int64_t t = 0; t < across * down; t++) {
-        const int64_t i = (rows_first ? t / across : t % down) * p->mr, j = (rows_first ? t % across : t / down) * p->nr;
+        const int64_t i = (rows_first ? t / across : t % down) * p->mr,
+                      j = (rows_first ? t % across : t / down) * p->nr;
         sdx_gemm_tile tile = {.k = depth,
                               .a = pa.at + (size_t)(i / p->mr) * pa.step,
                               .b = pb.at + (size_t)(j / p->nr) * pb.step,
@@ -259,43 +269,54 @@ static double clamped(const sdx_product *product, double v) {
 }
 
 /* c = alpha c + beta d in the panels' type, where `c` is a block of it. */
-#define AFFINE(T, GET)                                                                                 \
-    for (int64_t i = 0; i < b->rows; i++) {                                                            \
-        T *row = (T *)(void *)b->c + i * b->ldc;                                                       \
-        for (int64_t j = 0; j < b->columns; j++) {                                                     \
-            int64_t at = (b->m + i) * product->d_row + (b->n + j) * product->d_column;                 \
-            double add = product->d ? product->beta * (double)GET(at) : 0;                             \
-            row[j] = (T)clamped(product, product->alpha * (double)row[j] + add);                       \
-        }                                                                                              \
+#define AFFINE(T, GET)                                                                                                 \
+    for (int64_t i = 0; i < b->rows; i++) {                                                                            \
+        T *row = (T *)(void *)b->c + i * b->ldc;                                                                       \
+        for (int64_t j = 0; j < b->columns; j++) {                                                                     \
+            int64_t at = (b->m + i) * product->d_row + (b->n + j) * product->d_column;                                 \
+            double add = product->d ? product->beta * (double)GET(at) : 0;                                             \
+            row[j] = (T)clamped(product, product->alpha * (double)row[j] + add);                                       \
+        }                                                                                                              \
     }
 /* Integers: exact where alpha and beta are whole numbers, else computed in f64 and cut. */
-#define AFFINE_INTEGER(T, U)                                                                           \
-    for (int64_t i = 0; i < b->rows; i++) {                                                            \
-        T *row = (T *)(void *)b->c + i * b->ldc;                                                       \
-        for (int64_t j = 0; j < b->columns; j++) {                                                     \
-            int64_t at = (b->m + i) * product->d_row + (b->n + j) * product->d_column;                 \
-            if (exact) row[j] = (T)((U)row[j] * (U)alpha + (d ? (U)((const T *)d)[at] * (U)beta : 0));              \
-            else row[j] = (T)(product->alpha * (double)row[j] + (d ? product->beta * (double)((const T *)d)[at] : 0)); \
-        }                                                                                              \
+#define AFFINE_INTEGER(T, U)                                                                                           \
+    for (int64_t i = 0; i < b->rows; i++) {                                                                            \
+        T *row = (T *)(void *)b->c + i * b->ldc;                                                                       \
+        for (int64_t j = 0; j < b->columns; j++) {                                                                     \
+            int64_t at = (b->m + i) * product->d_row + (b->n + j) * product->d_column;                                 \
+            if (exact)                                                                                                 \
+                row[j] = (T)((U)row[j] * (U)alpha + (d ? (U)((const T *)d)[at] * (U)beta : 0));                        \
+            else                                                                                                       \
+                row[j] = (T)(product->alpha * (double)row[j] + (d ? product->beta * (double)((const T *)d)[at] : 0));  \
+        }                                                                                                              \
     }
 
 static void affine(const product_job *job, const block *b) {
     const sdx_product *product = job->product;
     const void *d = product->d;
-    const bool exact = product->alpha == (double)(int32_t)product->alpha && product->beta == (double)(int32_t)product->beta;
+    const bool exact =
+        product->alpha == (double)(int32_t)product->alpha && product->beta == (double)(int32_t)product->beta;
     const int64_t alpha = exact ? (int64_t)product->alpha : 0, beta = exact ? (int64_t)product->beta : 0;
-#define F32(at) ((const float *)d)[at]
-#define F64(at) ((const double *)d)[at]
-#define F16(at) sdx_f32_from_f16(((const uint16_t *)d)[at])
+#define F32(at)  ((const float *)d)[at]
+#define F64(at)  ((const double *)d)[at]
+#define F16(at)  sdx_f32_from_f16(((const uint16_t *)d)[at])
 #define BF16(at) sdx_f32_from_bf16(((const uint16_t *)d)[at])
-    if (product->dtype == SDX_F32) AFFINE(float, F32)
-    else if (product->dtype == SDX_F64) AFFINE(double, F64)
-    else if (product->dtype == SDX_F16) AFFINE(float, F16)
-    else if (product->dtype == SDX_BF16) AFFINE(float, BF16)
-    else if (product->dtype == SDX_I32) AFFINE_INTEGER(int32_t, uint32_t)
-    else if (product->dtype == SDX_U32) AFFINE_INTEGER(uint32_t, uint32_t)
-    else if (product->dtype == SDX_I64) AFFINE_INTEGER(int64_t, uint64_t)
-    else AFFINE_INTEGER(uint64_t, uint64_t)
+    if (product->dtype == SDX_F32)
+        AFFINE(float, F32)
+    else if (product->dtype == SDX_F64)
+        AFFINE(double, F64)
+    else if (product->dtype == SDX_F16)
+        AFFINE(float, F16)
+    else if (product->dtype == SDX_BF16)
+        AFFINE(float, BF16)
+    else if (product->dtype == SDX_I32)
+        AFFINE_INTEGER(int32_t, uint32_t)
+    else if (product->dtype == SDX_U32)
+        AFFINE_INTEGER(uint32_t, uint32_t)
+    else if (product->dtype == SDX_I64)
+        AFFINE_INTEGER(int64_t, uint64_t)
+    else
+        AFFINE_INTEGER(uint64_t, uint64_t)
 }
 
 /* Rounds a finished f32 block into the 16-bit C; residual and clamp come before the rounding. */
@@ -375,9 +396,7 @@ static bool is_vector_product(const sdx_product *product) {
            (b->line_step == 1 || b->k_step == 1) && !product->d && product->alpha == 1;
 }
 
-static int64_t vector_chunk(const sdx_product *product) {
-    return least(1024, round_up(ceil_div(product->n, 8), 64));
-}
+static int64_t vector_chunk(const sdx_product *product) { return least(1024, round_up(ceil_div(product->n, 8), 64)); }
 
 static void run_vectors(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
@@ -389,21 +408,29 @@ static void run_vectors(void *argument, int64_t begin, int64_t end, int worker) 
         const float *x = (const float *)product->a.data + batch_offset(product, &product->a, batch);
         const float *b = (const float *)product->b.data + batch_offset(product, &product->b, batch);
         float *y = (float *)product->c + batch * product->n + j;
-        if (product->b.line_step == 1) job->kernels->gemv_rows_f32(x, b + j, product->b.k_step, product->k, n, y);
-        else job->kernels->gemv_columns_f32(x, b + j * product->b.line_step, product->b.line_step, product->k, n, y);
+        if (product->b.line_step == 1)
+            job->kernels->gemv_rows_f32(x, b + j, product->b.k_step, product->k, n, y);
+        else
+            job->kernels->gemv_columns_f32(x, b + j * product->b.line_step, product->b.line_step, product->k, n, y);
         int64_t period = product->row_bias_period ? batch % product->row_bias_period : batch;
         const float *row = product->row_bias, *column = product->column_bias, *residual = product->residual;
-        if (row) for (int64_t i = 0; i < n; i++) y[i] += row[period * product->row_bias_step];
-        if (column) for (int64_t i = 0; i < n; i++) y[i] += column[j + i];
-        if (residual) for (int64_t i = 0; i < n; i++) y[i] += residual[batch * product->n + j + i];
-        if (product->clamp) for (int64_t i = 0; i < n; i++) y[i] = (float)clamped(product, (double)y[i]);
+        if (row)
+            for (int64_t i = 0; i < n; i++) y[i] += row[period * product->row_bias_step];
+        if (column)
+            for (int64_t i = 0; i < n; i++) y[i] += column[j + i];
+        if (residual)
+            for (int64_t i = 0; i < n; i++) y[i] += residual[batch * product->n + j + i];
+        if (product->clamp)
+            for (int64_t i = 0; i < n; i++) y[i] = (float)clamped(product, (double)y[i]);
     }
 }
 
-/* ---- blocks by OpenBLAS ------------------------------------------------------------------------------------------- */
+/* ---- blocks by OpenBLAS -------------------------------------------------------------------------------------------
+ */
 
 /* A factor as BLAS takes it: rows of `lead` elements, turned or not. False when neither step is 1. */
-static bool blas_layout(int64_t along, int64_t across, int64_t least_along, int64_t least_across, int *turn, int *lead) {
+static bool blas_layout(int64_t along, int64_t across, int64_t least_along, int64_t least_across, int *turn,
+                        int *lead) {
     const bool keep = along == 1 && across >= least_along, turned_round = across == 1 && along >= least_across;
     if (!keep && !turned_round) return false;
     const int64_t step = keep ? across : along;
@@ -426,7 +453,33 @@ static bool is_blas_product(const sdx_kernels *kernels, const sdx_product *produ
 }
 
 /* Biases are there before the product is added; residual and clamp follow. */
-#define BLAS_BLOCK(T, gemm)                                                                                              static void blas_block_##T(const product_job *job, block *b) {                                                           const sdx_product *product = job->product;                                                                           int turn_a = 0, lead_a = 0, turn_b = 0, lead_b = 0;                                                                  const T *pa = (const T *)product->a.data + batch_offset(product, &product->a, b->batch) +                                          b->m * product->a.line_step;                                                                           const T *pb = (const T *)product->b.data + batch_offset(product, &product->b, b->batch) +                                          b->n * product->b.line_step;                                                                           const T *row = product->row_bias, *column = product->column_bias;                                                    T *c = (T *)product->c + (b->batch * product->m + b->m) * product->n + b->n;                                         const int64_t period = product->row_bias_period ? b->batch % product->row_bias_period : b->batch;                    for (int64_t i = 0; i < b->rows; i++)                                                                                    for (int64_t j = 0; j < b->columns; j++)                                                                                 c[i * product->n + j] = row ? row[period * product->row_bias_step + b->m + i]                                                                    : column ? column[b->n + j] : 0;                                                 layouts(product, &turn_a, &lead_a, &turn_b, &lead_b);                                                                job->kernels->blas->gemm(SDX_BLAS_ROW_MAJOR, turn_a, turn_b, (int)b->rows, (int)b->columns, (int)product->k,                                  1, pa, lead_a, pb, lead_b, 1, c, (int)product->n);                                          b->c = (char *)c, b->ldc = product->n;                                                                               const bool scaled = product->d || product->alpha != 1;                                                               if (scaled) affine(job, b);                                                                                          const T *residual = product->residual ? (const T *)product->residual + (c - (T *)product->c) : NULL;                 for (int64_t i = 0; !scaled && (residual || product->clamp) && i < b->rows; i++)                                         for (int64_t j = i * product->n; j < i * product->n + b->columns; j++)                                                   c[j] = (T)clamped(product, (double)(residual ? c[j] + residual[j] : c[j]));                              }
+#define BLAS_BLOCK(T, gemm)                                                                                            \
+    static void blas_block_##T(const product_job *job, block *b) {                                                     \
+        const sdx_product *product = job->product;                                                                     \
+        int turn_a = 0, lead_a = 0, turn_b = 0, lead_b = 0;                                                            \
+        const T *pa =                                                                                                  \
+            (const T *)product->a.data + batch_offset(product, &product->a, b->batch) + b->m * product->a.line_step;   \
+        const T *pb =                                                                                                  \
+            (const T *)product->b.data + batch_offset(product, &product->b, b->batch) + b->n * product->b.line_step;   \
+        const T *row = product->row_bias, *column = product->column_bias;                                              \
+        T *c = (T *)product->c + (b->batch * product->m + b->m) * product->n + b->n;                                   \
+        const int64_t period = product->row_bias_period ? b->batch % product->row_bias_period : b->batch;              \
+        for (int64_t i = 0; i < b->rows; i++)                                                                          \
+            for (int64_t j = 0; j < b->columns; j++)                                                                   \
+                c[i * product->n + j] = row      ? row[period * product->row_bias_step + b->m + i]                     \
+                                        : column ? column[b->n + j]                                                    \
+                                                 : 0;                                                                  \
+        layouts(product, &turn_a, &lead_a, &turn_b, &lead_b);                                                          \
+        job->kernels->blas->gemm(SDX_BLAS_ROW_MAJOR, turn_a, turn_b, (int)b->rows, (int)b->columns, (int)product->k,   \
+                                 1, pa, lead_a, pb, lead_b, 1, c, (int)product->n);                                    \
+        b->c = (char *)c, b->ldc = product->n;                                                                         \
+        const bool scaled = product->d || product->alpha != 1;                                                         \
+        if (scaled) affine(job, b);                                                                                    \
+        const T *residual = product->residual ? (const T *)product->residual + (c - (T *)product->c) : NULL;           \
+        for (int64_t i = 0; !scaled && (residual || product->clamp) && i < b->rows; i++)                               \
+            for (int64_t j = i * product->n; j < i * product->n + b->columns; j++)                                     \
+                c[j] = (T)clamped(product, (double)(residual ? c[j] + residual[j] : c[j]));                            \
+    }
 BLAS_BLOCK(float, sgemm)
 BLAS_BLOCK(double, dgemm)
 
@@ -435,8 +488,10 @@ static void run_blas_blocks(void *argument, int64_t begin, int64_t end, int work
     const product_job *job = argument;
     for (int64_t t = begin; t < end; t++) {
         block b = block_at(&job->plan, t);
-        if (job->product->dtype == SDX_F32) blas_block_float(job, &b);
-        else blas_block_double(job, &b);
+        if (job->product->dtype == SDX_F32)
+            blas_block_float(job, &b);
+        else
+            blas_block_double(job, &b);
     }
 }
 
@@ -477,17 +532,20 @@ sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *given, void 
     int64_t matrices_a = is_one_matrix(&product, &product.a) ? 1 : p->batch;
     int64_t matrices_b = is_one_matrix(&product, &product.b) ? 1 : p->batch;
     if (!make_plan(p, product.dtype, mr, nr, product.a.packed, product.b.packed, matrices_a, matrices_b))
-        return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "panels of a product of %lld x %lld x %lld",
-                        (long long)p->m, (long long)p->n, (long long)p->k);
+        return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "panels of a product of %lld x %lld x %lld", (long long)p->m,
+                        (long long)p->n, (long long)p->k);
     if (is_blas_product(job.kernels, &product))
         return sdx_for(compute, p->batch * p->blocks_m * p->blocks_n, 1, run_blas_blocks, &job);
     job.shared_a = scratch;
     job.shared_b = job.shared_a + p->shared_a_bytes;
     job.workers = job.shared_b + p->shared_b_bytes;
     bool whole = p->element == 8;
-    if (product.dtype == SDX_F64) job.tile = job.kernels->gemm_tile_f64;
-    else if (sdx_dtype_class(product.dtype) == SDX_CLASS_FLOAT) job.tile = job.kernels->gemm_tile_f32;
-    else job.tile = whole ? job.kernels->gemm_tile_u64 : job.kernels->gemm_tile_u32;
+    if (product.dtype == SDX_F64)
+        job.tile = job.kernels->gemm_tile_f64;
+    else if (sdx_dtype_class(product.dtype) == SDX_CLASS_FLOAT)
+        job.tile = job.kernels->gemm_tile_f32;
+    else
+        job.tile = whole ? job.kernels->gemm_tile_u64 : job.kernels->gemm_tile_u32;
     if (p->shared_a) SDX_TRY(share(compute, &job, false));
     if (p->shared_b) SDX_TRY(share(compute, &job, true));
     return sdx_for(compute, p->batch * p->blocks_m * p->blocks_n, 1, run_blocks, &job);

@@ -6,8 +6,8 @@
 #include "ops/kernels/kernels.h"
 #include "ops/op.h"
 
-/* Writes panels of `width` columns for columns [n, n + count) (n a multiple of width) and steps [k, k + depth) of matrix
- * `batch`: panel p of the block starts at to + p * panel elements and holds depth times width of them. */
+/* Writes panels of `width` columns for columns [n, n + count) (n a multiple of width) and steps [k, k + depth) of
+ * matrix `batch`: panel p of the block starts at to + p * panel elements and holds depth times width of them. */
 typedef void (*sdx_panel_fn)(const void *context, int64_t batch, int64_t k, int64_t depth, int64_t n, int64_t count,
                              int width, int64_t panel, void *to);
 
@@ -30,11 +30,11 @@ typedef struct sdx_product {
     int64_t batch_dim[SDX_MAX_RANK];
     sdx_factor a, b;
     void *c;
-    bool wide;                   /* 16-bit floats: c is f32, not rounded; without residual */
-    const void *row_bias;        /* one of the dtype per row; row_bias_step elements further for the next batch */
+    bool wide;            /* 16-bit floats: c is f32, not rounded; without residual */
+    const void *row_bias; /* one of the dtype per row; row_bias_step elements further for the next batch */
     int64_t row_bias_step, row_bias_period; /* batch b reads at (b % period) * step; period 0: b * step */
-    const void *column_bias;     /* one per column */
-    const void *residual;        /* of C's shape */
+    const void *column_bias;                /* one per column */
+    const void *residual;                   /* of C's shape */
     bool clamp;
     double low, high;
     /* alpha A B + beta D, D at d[row * d_row + column * d_column]; d NULL: none. batch_rank 0 */
@@ -47,8 +47,8 @@ typedef struct sdx_product {
 void sdx_product_add(sdx_product *product, const void *d, int64_t d_row, int64_t d_column);
 
 /* Upper bound for any kernel table. packed_a, packed_b: that factor comes packed. SIZE_MAX: too large. */
-size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n, int64_t k, bool packed_a, bool packed_b,
-                           int threads);
+size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n, int64_t k, bool packed_a,
+                           bool packed_b, int threads);
 sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *product, void *scratch);
 
 /* Constant factors come packed by sdx_product_pack (ops/kernels/panels.h). */

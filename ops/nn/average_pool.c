@@ -40,10 +40,10 @@ static sdx_status average_pool_compute(sdx_compute *compute, const void *params)
     return sdx_pooling_run(compute, &pooling, compute->scratch);
 }
 
-#define AVERAGE_POOL_10 \
+#define AVERAGE_POOL_10                                                                                                \
     "auto_pad:string=NOTSET ceil_mode:int=0 count_include_pad:int=0 kernel_shape:ints! pads:ints strides:ints"
-#define AVERAGE_POOL_19                                                                                       \
-    "auto_pad:string=NOTSET ceil_mode:int=0 count_include_pad:int=0 dilations:ints kernel_shape:ints! pads:ints " \
+#define AVERAGE_POOL_19                                                                                                \
+    "auto_pad:string=NOTSET ceil_mode:int=0 count_include_pad:int=0 dilations:ints kernel_shape:ints! pads:ints "      \
     "strides:ints"
 
 const sdx_op sdx_op_AveragePool = {

@@ -21,8 +21,9 @@ static sdx_status check_weights(sdx_error *error, const sdx_window_attrs *attrs,
     if (w->rank >= 0 && w->rank < 3)
         return sdx_fail(error, SDX_SHAPE, "input 'W' has rank %d; it must be 3 or more", w->rank);
     if (w->rank > 0 && w->dim[0] >= 0 && w->dim[0] % group)
-        return sdx_fail(error, SDX_SHAPE, "dimension 0 of input 'W' is %" PRId64 "; attribute 'group' is %" PRId64
-                        " and must divide it", w->dim[0], group);
+        return sdx_fail(error, SDX_SHAPE,
+                        "dimension 0 of input 'W' is %" PRId64 "; attribute 'group' is %" PRId64 " and must divide it",
+                        w->dim[0], group);
     if (b && b->rank >= 0 && b->rank != 1)
         return sdx_fail(error, SDX_SHAPE, "input 'B' has rank %d; it must be 1", b->rank);
     if (b && b->rank == 1 && w->rank > 0 && b->dim[0] >= 0 && w->dim[0] >= 0 && b->dim[0] != w->dim[0])
@@ -49,11 +50,13 @@ sdx_status sdx_convolution_infer(sdx_error *error, const sdx_window_attrs *attrs
     if (x_known && w_known && x->rank != w->rank)
         return sdx_fail(error, SDX_SHAPE, "input 'X' has rank %d; input 'W' has rank %d", x->rank, w->rank);
     if (x_known && w_known && x->dim[1] >= 0 && w->dim[1] >= 0 && x->dim[1] / group != w->dim[1])
-        return sdx_fail(error, SDX_SHAPE, "input 'X' has %" PRId64 " channels; input 'W' and %" PRId64
-                        " groups need %" PRId64, x->dim[1], group, w->dim[1] * group);
+        return sdx_fail(error, SDX_SHAPE,
+                        "input 'X' has %" PRId64 " channels; input 'W' and %" PRId64 " groups need %" PRId64, x->dim[1],
+                        group, w->dim[1] * group);
     if (x_known && x->dim[1] >= 0 && x->dim[1] % group)
-        return sdx_fail(error, SDX_SHAPE, "input 'X' has %" PRId64 " channels; attribute 'group' is %" PRId64
-                        " and must divide them", x->dim[1], group);
+        return sdx_fail(error, SDX_SHAPE,
+                        "input 'X' has %" PRId64 " channels; attribute 'group' is %" PRId64 " and must divide them",
+                        x->dim[1], group);
     if (!x_known) return SDX_OK;
     y->rank = x->rank;
     y->dim[0] = x->dim[0];
@@ -62,7 +65,9 @@ sdx_status sdx_convolution_infer(sdx_error *error, const sdx_window_attrs *attrs
     if (!w_known) SDX_TRY(sdx_window_count(error, "kernel_shape", attrs->kernel_shape, x->rank - 2));
     for (int d = 0; d < x->rank - 2; d++) {
         y->dim[d + 2] = -1;
-        kernel[d] = w_known && w->dim[d + 2] >= 0 ? w->dim[d + 2] : attrs->kernel_shape.n ? attrs->kernel_shape.data[d] : -1;
+        kernel[d] = w_known && w->dim[d + 2] >= 0 ? w->dim[d + 2]
+                    : attrs->kernel_shape.n       ? attrs->kernel_shape.data[d]
+                                                  : -1;
         kernel_known = kernel_known && kernel[d] >= 0;
     }
     if (!kernel_known) return SDX_OK;
@@ -87,8 +92,8 @@ static size_t conv_scratch(const sdx_infer *infer, const void *params) {
     sdx_convolution conv = {0};
     sdx_type y = sdx_type_make(infer->in[0]->dtype, -1);
     bool known = false;
-    sdx_status status = sdx_convolution_infer(NULL, &p->window, p->group, infer->in[0], infer->in[1], NULL, &y, &conv,
-                                              &known);
+    sdx_status status =
+        sdx_convolution_infer(NULL, &p->window, p->group, infer->in[0], infer->in[1], NULL, &y, &conv, &known);
     return status == SDX_OK && known ? sdx_convolution_scratch(&conv, infer->threads) : SIZE_MAX;
 }
 

@@ -43,9 +43,11 @@ static sdx_status size_of(sdx_error *error, const transpose_params *p, int d, sd
     } else if (mode == SDX_PAD_SAME_UPPER || mode == SDX_PAD_SAME_LOWER) {
         if (!sdx_dim_mul(w->in[d], w->stride[d], &w->out[d])) w->out[d] = -1;
         split_padding(w, d, full - w->out[d], mode == SDX_PAD_SAME_UPPER);
-    } else w->out[d] = full - w->begin[d] - w->end[d];
+    } else
+        w->out[d] = full - w->begin[d] - w->end[d];
     if (w->out[d] < 1)
-        return sdx_fail(error, SDX_SHAPE, "spatial dimension %d of the output would have length %" PRId64, d, w->out[d]);
+        return sdx_fail(error, SDX_SHAPE, "spatial dimension %d of the output would have length %" PRId64, d,
+                        w->out[d]);
     return SDX_OK;
 }
 
@@ -76,16 +78,19 @@ static sdx_status check_inputs(sdx_error *error, const transpose_params *p, cons
     if (group < 1) return sdx_fail(error, SDX_VALUE, "attribute 'group' is %" PRId64 "; it must be 1 or more", group);
     if (x->rank < 0 || w->rank < 0) return SDX_OK;
     if (x->rank < 3 || x->rank != w->rank)
-        return sdx_fail(error, SDX_SHAPE, "input 'X' has rank %d and input 'W' rank %d; both must be 3 or more and equal",
-                        x->rank, w->rank);
+        return sdx_fail(error, SDX_SHAPE,
+                        "input 'X' has rank %d and input 'W' rank %d; both must be 3 or more and equal", x->rank,
+                        w->rank);
     if (x->dim[1] >= 0 && w->dim[0] >= 0 && x->dim[1] != w->dim[0])
         return sdx_fail(error, SDX_SHAPE, "input 'X' has %" PRId64 " channels; input 'W' is for %" PRId64, x->dim[1],
                         w->dim[0]);
     if (w->dim[0] >= 0 && w->dim[0] % group)
-        return sdx_fail(error, SDX_SHAPE, "dimension 0 of input 'W' is %" PRId64 "; attribute 'group' is %" PRId64
-                        " and must divide it", w->dim[0], group);
+        return sdx_fail(error, SDX_SHAPE,
+                        "dimension 0 of input 'W' is %" PRId64 "; attribute 'group' is %" PRId64 " and must divide it",
+                        w->dim[0], group);
     if (b && b->rank >= 0 && (b->rank != 1 || (b->dim[0] >= 0 && w->dim[1] >= 0 && b->dim[0] / group != w->dim[1])))
-        return sdx_fail(error, SDX_SHAPE, "input 'B' must be a vector with one element for each of the %" PRId64 " maps",
+        return sdx_fail(error, SDX_SHAPE,
+                        "input 'B' must be a vector with one element for each of the %" PRId64 " maps",
                         w->dim[1] * group);
     SDX_TRY(sdx_window_count(error, "kernel_shape", p->window.kernel_shape, w->rank - 2));
     for (size_t d = 0; d < p->window.kernel_shape.n; d++)
@@ -120,9 +125,9 @@ typedef struct transpose_job {
     int64_t batch, channels, maps, group;
     int64_t taps, inputs, outputs; /* places of the kernel, of X, of Y */
     sdx_dtype dtype;
-    size_t element;                /* of sums: 4 or 8 */
-    const char *columns;           /* T of one image: [maps][taps][inputs] */
-    char *y, *planes;              /* of this image; f32 planes of workers for 16-bit floats */
+    size_t element;      /* of sums: 4 or 8 */
+    const char *columns; /* T of one image: [maps][taps][inputs] */
+    char *y, *planes;    /* of this image; f32 planes of workers for 16-bit floats */
     const void *bias;
     const sdx_kernels *kernels;
 } transpose_job;
@@ -153,8 +158,8 @@ static sdx_product describe(const transpose_job *job) {
 static bool sizes(const transpose_job *job, int threads, size_t *columns, size_t *planes, size_t *product) {
     sdx_product p = describe(job);
     size_t n = 0;
-    if (!sdx_size_mul((size_t)(job->maps * job->taps), (size_t)job->inputs, &n) ||
-        !sdx_size_mul(n, job->element, &n) || !sdx_size_add(n, SDX_ALIGNMENT, &n))
+    if (!sdx_size_mul((size_t)(job->maps * job->taps), (size_t)job->inputs, &n) || !sdx_size_mul(n, job->element, &n) ||
+        !sdx_size_add(n, SDX_ALIGNMENT, &n))
         return false;
     *columns = n / SDX_ALIGNMENT * SDX_ALIGNMENT;
     n = 0;
@@ -178,8 +183,8 @@ static size_t transpose_scratch(const sdx_infer *infer, const void *params) {
 }
 
 /* Adds T[m, tap] along the last dimension into y, for the row of X at `in` (flat, without the last dimension). */
-#define ADD_ROW(T)                                                                              \
-    for (int64_t i = first; i < last; i++)                                                      \
+#define ADD_ROW(T)                                                                                                     \
+    for (int64_t i = first; i < last; i++)                                                                             \
         ((T *)(void *)y)[base + i * step + shift] += ((const T *)(const void *)t)[row * length + i];
 
 static void add_tap(const transpose_job *job, int64_t tap, const char *t, char *y) {
@@ -206,8 +211,10 @@ static void add_tap(const transpose_job *job, int64_t tap, const char *t, char *
             scale *= w->out[d];
         }
         if (!inside) continue;
-        if (job->dtype == SDX_F64) ADD_ROW(double)
-        else ADD_ROW(float)
+        if (job->dtype == SDX_F64)
+            ADD_ROW(double)
+        else
+            ADD_ROW(float)
     }
 }
 
@@ -227,8 +234,10 @@ static void sum_planes(void *argument, int64_t begin, int64_t end, int worker) {
                          : job->y + (size_t)(map * job->outputs) * job->element;
         const double start = bias_of(job, map);
         for (int64_t k = 0; k < job->outputs; k++) {
-            if (job->dtype == SDX_F64) ((double *)(void *)y)[k] = start;
-            else ((float *)(void *)y)[k] = (float)start;
+            if (job->dtype == SDX_F64)
+                ((double *)(void *)y)[k] = start;
+            else
+                ((float *)(void *)y)[k] = (float)start;
         }
         for (int64_t tap = 0; tap < job->taps; tap++)
             add_tap(job, tap, job->columns + (size_t)((map * job->taps + tap) * job->inputs) * job->element, y);
@@ -257,15 +266,17 @@ static sdx_status transpose_compute(sdx_compute *compute, const void *params) {
         p.b.data = (const char *)x->data + (size_t)(image * job.channels * job.inputs) * size;
         p.c = scratch;
         job.y = (char *)compute->out[0]->data + (size_t)(image * job.maps * job.outputs) * size;
-        if (job.channels) SDX_TRY(sdx_product_run(compute, &p, scratch + columns + planes));
-        else memset(scratch, 0, columns);
+        if (job.channels)
+            SDX_TRY(sdx_product_run(compute, &p, scratch + columns + planes));
+        else
+            memset(scratch, 0, columns);
         SDX_TRY(sdx_for(compute, job.maps, 1, sum_planes, &job));
     }
     return SDX_OK;
 }
 
-#define TRANSPOSE_ATTRIBUTES                                                                              \
-    "auto_pad:string=NOTSET dilations:ints group:int=1 kernel_shape:ints output_padding:ints output_shape:ints " \
+#define TRANSPOSE_ATTRIBUTES                                                                                           \
+    "auto_pad:string=NOTSET dilations:ints group:int=1 kernel_shape:ints output_padding:ints output_shape:ints "       \
     "pads:ints strides:ints"
 
 const sdx_op sdx_op_ConvTranspose = {

@@ -22,7 +22,8 @@ bool sdx_convolution_is_depthwise(const sdx_convolution *conv) {
            (conv->dtype == SDX_F32 || sdx_window_product(conv->window.kernel, conv->window.rank) <= NARROW_TAPS);
 }
 
-/* ---- depthwise ---------------------------------------------------------------------------------------------------- */
+/* ---- depthwise ----------------------------------------------------------------------------------------------------
+ */
 
 enum { BAND_BYTES = 32768, SLACK = 64 };
 
@@ -126,8 +127,8 @@ static void run_band(const depthwise_job *job, int64_t plane, int64_t band, char
     const int64_t in_rows = (rows - 1) * b->shape.stride[0] + (b->shape.kernel[0] - 1) * b->shape.dilation[0] + 1;
     const int64_t at = (plane * b->out_rows + row) * b->out_columns;
     float *x = (float *)(void *)scratch, w[NARROW_TAPS];
-    const char *source = (const char *)conv->x +
-                         (size_t)((image * conv->channels + channel) * b->in_rows * b->in_columns) * size;
+    const char *source =
+        (const char *)conv->x + (size_t)((image * conv->channels + channel) * b->in_rows * b->in_columns) * size;
     pad_band(job, source, row, in_rows, x);
     sdx_depthwise p = b->shape;
     p.x = x, p.x_pitch = b->pitch;
@@ -135,7 +136,8 @@ static void run_band(const depthwise_job *job, int64_t plane, int64_t band, char
     p.y_pitch = p.columns = b->out_columns, p.rows = rows;
     p.bias = conv->bias ? to_f32(conv->dtype, conv->bias, map) : 0;
     p.clamp = conv->clamp && !conv->residual, p.low = (float)conv->low, p.high = (float)conv->high;
-    if (conv->dtype == SDX_F32) p.w = (const float *)conv->weight + map * taps;
+    if (conv->dtype == SDX_F32)
+        p.w = (const float *)conv->weight + map * taps;
     else {
         for (int64_t k = 0; k < taps; k++) w[k] = to_f32(conv->dtype, conv->weight, map * taps + k);
         p.w = w;
@@ -153,13 +155,14 @@ static void run_bands(void *argument, int64_t begin, int64_t end, int worker) {
 
 static sdx_status run_depthwise(sdx_compute *compute, const sdx_convolution *conv, void *scratch) {
     depthwise_job job = {.conv = conv, .kernels = compute->kernels, .bands = cut_bands(conv), .scratch = scratch};
-    const int64_t cost = job.bands.height * job.bands.out_columns *
-                         (job.bands.shape.kernel[0] * job.bands.shape.kernel[1] + 4);
+    const int64_t cost =
+        job.bands.height * job.bands.out_columns * (job.bands.shape.kernel[0] * job.bands.shape.kernel[1] + 4);
     const int64_t grain = cost ? 65536 / cost + 1 : 1;
     return sdx_for(compute, conv->batch * conv->maps * job.bands.count, grain, run_bands, &job);
 }
 
-/* ---- gathered product --------------------------------------------------------------------------------------------- */
+/* ---- gathered product ---------------------------------------------------------------------------------------------
+ */
 
 typedef struct gather_context {
     const sdx_convolution *conv;
@@ -171,8 +174,8 @@ typedef struct gather_context {
 
 /* Outputs that lie side by side in the last dimension. */
 typedef struct run {
-    int64_t column, n;               /* of the panel */
-    int64_t at[SDX_MAX_SPATIAL];     /* input position under kernel place 0 of the first output, may be negative */
+    int64_t column, n;           /* of the panel */
+    int64_t at[SDX_MAX_SPATIAL]; /* input position under kernel place 0 of the first output, may be negative */
 } run;
 
 static int find_runs(const gather_context *g, int64_t n, int64_t columns, run *runs) {
@@ -193,8 +196,8 @@ static int find_runs(const gather_context *g, int64_t n, int64_t columns, run *r
     return count;
 }
 
-/* Where in a channel's plane a run starts under kernel place `tap`, and which of its columns [*left, *left + *inside) are
- * not padding. */
+/* Where in a channel's plane a run starts under kernel place `tap`, and which of its columns [*left, *left + *inside)
+ * are not padding. */
 static int64_t place_run(const gather_context *g, const run *r, int64_t tap, int64_t *left, int64_t *inside) {
     const sdx_window *w = &g->conv->window;
     int64_t offset = 0;

@@ -14,9 +14,10 @@ static sdx_status average_compute(sdx_compute *compute, const void *params) {
 
 const sdx_op sdx_op_GlobalAveragePool = {.domain = "",
                                          .name = "GlobalAveragePool",
-                                         .versions = (const sdx_op_version[]){{1, "X:T -> Y:T", "T=" SDX_T_FLOAT, ""},
-                                                                              {22, "X:T -> Y:T", "T=" SDX_T_FLOAT_BF, ""},
-                                                                              {0}},
+                                         .versions =
+                                             (const sdx_op_version[]){{1, "X:T -> Y:T", "T=" SDX_T_FLOAT, ""},
+                                                                      {22, "X:T -> Y:T", "T=" SDX_T_FLOAT_BF, ""},
+                                                                      {0}},
                                          .infer = global_infer,
                                          .compute = average_compute};
 
@@ -49,14 +50,14 @@ static sdx_status lp_compute(sdx_compute *compute, const void *params) {
     return sdx_pool_run_global(compute, SDX_POOL_LP, p->p);
 }
 
-const sdx_op sdx_op_GlobalLpPool = {
-    .domain = "",
-    .name = "GlobalLpPool",
-    .versions = (const sdx_op_version[]){{1, "X:T -> Y:T", "T=" SDX_T_FLOAT, "p:float=2"},
-                                         {2, "X:T -> Y:T", "T=" SDX_T_FLOAT, "p:int=2"},
-                                         {22, "X:T -> Y:T", "T=" SDX_T_FLOAT_BF, "p:int=2"},
-                                         {0}},
-    .params_size = sizeof(global_lp_params),
-    .bind = lp_bind,
-    .infer = global_infer,
-    .compute = lp_compute};
+const sdx_op sdx_op_GlobalLpPool = {.domain = "",
+                                    .name = "GlobalLpPool",
+                                    .versions =
+                                        (const sdx_op_version[]){{1, "X:T -> Y:T", "T=" SDX_T_FLOAT, "p:float=2"},
+                                                                 {2, "X:T -> Y:T", "T=" SDX_T_FLOAT, "p:int=2"},
+                                                                 {22, "X:T -> Y:T", "T=" SDX_T_FLOAT_BF, "p:int=2"},
+                                                                 {0}},
+                                    .params_size = sizeof(global_lp_params),
+                                    .bind = lp_bind,
+                                    .infer = global_infer,
+                                    .compute = lp_compute};

@@ -40,23 +40,21 @@ static sdx_status lp_pool_compute(sdx_compute *compute, const void *params) {
     return sdx_pooling_run(compute, &pooling, compute->scratch);
 }
 
-#define LP_POOL_18 \
+#define LP_POOL_18                                                                                                     \
     "auto_pad:string=NOTSET ceil_mode:int=0 dilations:ints kernel_shape:ints! p:int=2 pads:ints strides:ints"
 
 const sdx_op sdx_op_LpPool = {
     .domain = "",
     .name = "LpPool",
-    .versions =
-        (const sdx_op_version[]){
-            {1, "X:T -> Y:T", "T=" SDX_T_FLOAT,
-             "auto_pad:string=NOTSET kernel_shape:ints p:float=2 pads:ints strides:ints"},
-            {2, "X:T -> Y:T", "T=" SDX_T_FLOAT,
-             "auto_pad:string=NOTSET kernel_shape:ints! p:int=2 pads:ints strides:ints"},
-            {11, "X:T -> Y:T", "T=" SDX_T_FLOAT,
-             "auto_pad:string=NOTSET kernel_shape:ints! p:int=2 pads:ints strides:ints"},
-            {18, "X:T -> Y:T", "T=" SDX_T_FLOAT, LP_POOL_18},
-            {22, "X:T -> Y:T", "T=" SDX_T_FLOAT_BF, LP_POOL_18},
-            {0}},
+    .versions = (const sdx_op_version[]){{1, "X:T -> Y:T", "T=" SDX_T_FLOAT,
+                                          "auto_pad:string=NOTSET kernel_shape:ints p:float=2 pads:ints strides:ints"},
+                                         {2, "X:T -> Y:T", "T=" SDX_T_FLOAT,
+                                          "auto_pad:string=NOTSET kernel_shape:ints! p:int=2 pads:ints strides:ints"},
+                                         {11, "X:T -> Y:T", "T=" SDX_T_FLOAT,
+                                          "auto_pad:string=NOTSET kernel_shape:ints! p:int=2 pads:ints strides:ints"},
+                                         {18, "X:T -> Y:T", "T=" SDX_T_FLOAT, LP_POOL_18},
+                                         {22, "X:T -> Y:T", "T=" SDX_T_FLOAT_BF, LP_POOL_18},
+                                         {0}},
     .params_size = sizeof(lp_pool_params),
     .bind = lp_pool_bind,
     .infer = lp_pool_infer,

@@ -13,7 +13,8 @@ static sdx_status max_pool_bind(sdx_bind *bind, void *params) {
     if (bind->since >= 8) {
         int64_t order = sdx_bind_int(bind, "storage_order");
         if (order != 0 && order != 1)
-            return sdx_bind_fail(bind, SDX_VALUE, "attribute 'storage_order' is %lld; it must be 0 or 1", (long long)order);
+            return sdx_bind_fail(bind, SDX_VALUE, "attribute 'storage_order' is %lld; it must be 0 or 1",
+                                 (long long)order);
         p->column_major = order == 1;
     }
     return sdx_window_bind(bind, bind->since >= 10 ? SDX_WINDOW_DILATIONS | SDX_WINDOW_CEIL : 0, &p->window);
@@ -57,22 +58,21 @@ static sdx_status max_pool_compute(sdx_compute *compute, const void *params) {
 }
 
 #define MAX_POOL_8 "auto_pad:string=NOTSET kernel_shape:ints! pads:ints storage_order:int=0 strides:ints"
-#define MAX_POOL_10                                                                                  \
-    "auto_pad:string=NOTSET ceil_mode:int=0 dilations:ints kernel_shape:ints! pads:ints storage_order:int=0 " \
+#define MAX_POOL_10                                                                                                    \
+    "auto_pad:string=NOTSET ceil_mode:int=0 dilations:ints kernel_shape:ints! pads:ints storage_order:int=0 "          \
     "strides:ints"
 
 const sdx_op sdx_op_MaxPool = {
     .domain = "",
     .name = "MaxPool",
-    .versions =
-        (const sdx_op_version[]){
-            {1, "X:T -> Y:T", "T=" SDX_T_FLOAT, "auto_pad:string=NOTSET kernel_shape:ints! pads:ints strides:ints"},
-            {8, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT " I=i64", MAX_POOL_8},
-            {10, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT " I=i64", MAX_POOL_10},
-            {11, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT " I=i64", MAX_POOL_10},
-            {12, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT "|i8|u8 I=i64", MAX_POOL_10},
-            {22, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT_BF "|i8|u8 I=i64", MAX_POOL_10},
-            {0}},
+    .versions = (const sdx_op_version[]){{1, "X:T -> Y:T", "T=" SDX_T_FLOAT,
+                                          "auto_pad:string=NOTSET kernel_shape:ints! pads:ints strides:ints"},
+                                         {8, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT " I=i64", MAX_POOL_8},
+                                         {10, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT " I=i64", MAX_POOL_10},
+                                         {11, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT " I=i64", MAX_POOL_10},
+                                         {12, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT "|i8|u8 I=i64", MAX_POOL_10},
+                                         {22, "X:T -> Y:T Indices:I?", "T=" SDX_T_FLOAT_BF "|i8|u8 I=i64", MAX_POOL_10},
+                                         {0}},
     .params_size = sizeof(max_pool_params),
     .bind = max_pool_bind,
     .infer = max_pool_infer,

@@ -16,9 +16,9 @@ typedef struct pool_job {
     int64_t first[INNER], last[INNER];                  /* of outputs inside, per place of the last dimension */
     int64_t step[SDX_MAX_SPATIAL];                      /* row-major steps of x */
     int64_t column_step[SDX_MAX_SPATIAL];               /* of a column-major index */
-    double count; /* places of every window; 0: they differ */
+    double count;                                       /* places of every window; 0: they differ */
     char *scratch;
-    size_t wide_x, wide_y;                              /* bytes of a worker's f32 planes */
+    size_t wide_x, wide_y; /* bytes of a worker's f32 planes */
 } pool_job;
 
 static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16; }
@@ -45,7 +45,8 @@ static bool set_up(const sdx_pooling *pooling, pool_job *job) {
         sdx_window_inside(w, inner, k, &job->first[k], &job->last[k]);
     if (!is_narrow(pooling->dtype)) return true;
     size_t x = 0, y = 0;
-    if (!sdx_size_mul((size_t)job->in_plane, sizeof(float), &x) || !sdx_size_mul((size_t)job->out_plane, sizeof(float), &y))
+    if (!sdx_size_mul((size_t)job->in_plane, sizeof(float), &x) ||
+        !sdx_size_mul((size_t)job->out_plane, sizeof(float), &y))
         return false;
     job->wide_x = x / SDX_ALIGNMENT * SDX_ALIGNMENT + SDX_ALIGNMENT;
     job->wide_y = y / SDX_ALIGNMENT * SDX_ALIGNMENT + SDX_ALIGNMENT;
@@ -81,52 +82,56 @@ static place place_of(const pool_job *job, int64_t row, int64_t tap) {
 
 static void range_of(const pool_job *job, int64_t k, int64_t *first, int64_t *last) {
     const sdx_window *w = &job->pooling->window;
-    if (k < INNER) *first = job->first[k], *last = job->last[k];
-    else sdx_window_inside(w, w->rank - 1, k, first, last);
+    if (k < INNER)
+        *first = job->first[k], *last = job->last[k];
+    else
+        sdx_window_inside(w, w->rank - 1, k, first, last);
 }
 
 /* f32 rows use the kernel table; the rest these loops. */
-#define EACH_PLACE(BODY)                                                                  \
-    for (int64_t tap = 0; tap < job->outer_taps; tap++) {                                 \
-        const place at = place_of(job, row, tap);                                         \
-        for (int64_t k = 0; at.inside && k < w->kernel[inner]; k++) {                     \
-            int64_t first = 0, last = 0;                                                  \
-            range_of(job, k, &first, &last);                                              \
-            const int64_t base = at.offset + k * w->dilation[inner] - w->begin[inner];    \
-            BODY                                                                          \
-        }                                                                                 \
+#define EACH_PLACE(BODY)                                                                                               \
+    for (int64_t tap = 0; tap < job->outer_taps; tap++) {                                                              \
+        const place at = place_of(job, row, tap);                                                                      \
+        for (int64_t k = 0; at.inside && k < w->kernel[inner]; k++) {                                                  \
+            int64_t first = 0, last = 0;                                                                               \
+            range_of(job, k, &first, &last);                                                                           \
+            const int64_t base = at.offset + k * w->dilation[inner] - w->begin[inner];                                 \
+            BODY                                                                                                       \
+        }                                                                                                              \
     }
 
-#define ROWS(T, LOWEST, IS_NAN, MAX_BODY)                                                      \
-    static void max_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                     \
-        const sdx_window *w = &job->pooling->window;                                                                  \
-        const int inner = w->rank - 1;                                                                                \
-        const int64_t step = w->stride[inner];                                                                        \
-        for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST;                                                         \
-        EACH_PLACE(MAX_BODY)                                                                                          \
-    }                                                                                                                 \
-    static void index_row_##T(const pool_job *job, int64_t row, const T *x, T *y, int64_t *index, int64_t start) {    \
-        const sdx_window *w = &job->pooling->window;                                                                  \
-        const int inner = w->rank - 1;                                                                                \
-        const int64_t step = w->stride[inner];                                                                        \
-        const bool column_major = job->pooling->column_major;                                                         \
-        for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST, index[o] = -1;                                          \
-        EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                           \
-            const T v = x[base + o * step];                                                                           \
-            if (index[o] >= 0 && !(v > y[o] || (IS_NAN(v) && !IS_NAN(y[o])))) continue;                               \
-            const int64_t last_place = k * w->dilation[inner] - w->begin[inner] + o * step;                           \
-            y[o] = v;                                                                                                 \
-            index[o] = start + (column_major ? at.column + last_place * job->column_step[inner] : base + o * step);   \
-        })                                                                                                            \
+#define ROWS(T, LOWEST, IS_NAN, MAX_BODY)                                                                              \
+    static void max_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                      \
+        const sdx_window *w = &job->pooling->window;                                                                   \
+        const int inner = w->rank - 1;                                                                                 \
+        const int64_t step = w->stride[inner];                                                                         \
+        for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST;                                                          \
+        EACH_PLACE(MAX_BODY)                                                                                           \
+    }                                                                                                                  \
+    static void index_row_##T(const pool_job *job, int64_t row, const T *x, T *y, int64_t *index, int64_t start) {     \
+        const sdx_window *w = &job->pooling->window;                                                                   \
+        const int inner = w->rank - 1;                                                                                 \
+        const int64_t step = w->stride[inner];                                                                         \
+        const bool column_major = job->pooling->column_major;                                                          \
+        for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST, index[o] = -1;                                           \
+        EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                            \
+            const T v = x[base + o * step];                                                                            \
+            if (index[o] >= 0 && !(v > y[o] || (IS_NAN(v) && !IS_NAN(y[o])))) continue;                                \
+            const int64_t last_place = k * w->dilation[inner] - w->begin[inner] + o * step;                            \
+            y[o] = v;                                                                                                  \
+            index[o] = start + (column_major ? at.column + last_place * job->column_step[inner] : base + o * step);    \
+        })                                                                                                             \
     }
 #define NEVER_NAN(v) false
-#define LOOP_MAX for (int64_t o = first; o < last; o++) if (x[base + o * step] > y[o]) y[o] = x[base + o * step];
-#define LOOP_MAX_NAN                                                                     \
-    for (int64_t o = first; o < last; o++) {                                             \
-        const double v = x[base + o * step];                                             \
-        if (v > y[o] || isnan(v)) y[o] = v;                                              \
+#define LOOP_MAX                                                                                                       \
+    for (int64_t o = first; o < last; o++)                                                                             \
+        if (x[base + o * step] > y[o]) y[o] = x[base + o * step];
+#define LOOP_MAX_NAN                                                                                                   \
+    for (int64_t o = first; o < last; o++) {                                                                           \
+        const double v = x[base + o * step];                                                                           \
+        if (v > y[o] || isnan(v)) y[o] = v;                                                                            \
     }
-#define TABLE_MAX \
+#define TABLE_MAX                                                                                                      \
     if (first < last) job->kernels->pool_max_f32(x + base + first * step, step, last - first, y + first);
 ROWS(float, -INFINITY, isnan, TABLE_MAX)
 ROWS(double, -(double)INFINITY, isnan, LOOP_MAX_NAN)
@@ -150,28 +155,29 @@ static double count_of(const pool_job *job, int64_t row, int64_t o) {
     return count;
 }
 
-#define SUM_ROW(T, ADD)                                                                                  \
-    static void sum_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                        \
-        const sdx_window *w = &job->pooling->window;                                                     \
-        const int inner = w->rank - 1;                                                                   \
-        const int64_t step = w->stride[inner];                                                           \
-        for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                 \
-        EACH_PLACE(ADD)                                                                                  \
-        for (int64_t o = 0; o < job->row; o++) y[o] = (T)((double)y[o] / (job->count > 0 ? job->count : count_of(job, row, o))); \
-    }                                                                                                    \
-    static void power_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                      \
-        const sdx_window *w = &job->pooling->window;                                                     \
-        const int inner = w->rank - 1;                                                                   \
-        const int64_t step = w->stride[inner];                                                           \
-        const double p = job->pooling->p;                                                                \
-        for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                 \
-        EACH_PLACE(for (int64_t o = first; o < last; o++) {                                              \
-            y[o] = (T)((double)y[o] + power(fabs((double)x[base + o * step]), p));                       \
-        })                                                                                               \
-        for (int64_t o = 0; o < job->row; o++) y[o] = (T)root((double)y[o], p);                          \
+#define SUM_ROW(T, ADD)                                                                                                \
+    static void sum_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                      \
+        const sdx_window *w = &job->pooling->window;                                                                   \
+        const int inner = w->rank - 1;                                                                                 \
+        const int64_t step = w->stride[inner];                                                                         \
+        for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                               \
+        EACH_PLACE(ADD)                                                                                                \
+        for (int64_t o = 0; o < job->row; o++)                                                                         \
+            y[o] = (T)((double)y[o] / (job->count > 0 ? job->count : count_of(job, row, o)));                          \
+    }                                                                                                                  \
+    static void power_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                    \
+        const sdx_window *w = &job->pooling->window;                                                                   \
+        const int inner = w->rank - 1;                                                                                 \
+        const int64_t step = w->stride[inner];                                                                         \
+        const double p = job->pooling->p;                                                                              \
+        for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                               \
+        EACH_PLACE(for (int64_t o = first; o < last;                                                                   \
+                        o++) { y[o] = (T)((double)y[o] + power(fabs((double)x[base + o * step]), p)); })               \
+        for (int64_t o = 0; o < job->row; o++) y[o] = (T)root((double)y[o], p);                                        \
     }
-#define LOOP_ADD for (int64_t o = first; o < last; o++) y[o] += x[base + o * step];
-#define TABLE_ADD \
+#define LOOP_ADD                                                                                                       \
+    for (int64_t o = first; o < last; o++) y[o] += x[base + o * step];
+#define TABLE_ADD                                                                                                      \
     if (first < last) job->kernels->pool_add_f32(x + base + first * step, step, last - first, y + first);
 
 static double power(double v, double p) { return p == 1 ? v : p == 2 ? v * v : pow(v, p); }
@@ -179,21 +185,27 @@ static double root(double v, double p) { return p == 1 ? v : p == 2 ? sqrt(v) : 
 SUM_ROW(float, TABLE_ADD)
 SUM_ROW(double, LOOP_ADD)
 
-#define PLANE(T)                                                                                                \
-    static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {               \
-        for (int64_t row = 0; row < job->rows; row++, y += job->row, index += index ? job->row : 0) {           \
-            if (job->pooling->kind == SDX_POOL_AVERAGE) sum_row_##T(job, row, x, y);                            \
-            else if (job->pooling->kind == SDX_POOL_LP) power_row_##T(job, row, x, y);                          \
-            else if (index) index_row_##T(job, row, x, y, index, start);                                        \
-            else max_row_##T(job, row, x, y);                                                                   \
-        }                                                                                                       \
+#define PLANE(T)                                                                                                       \
+    static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {                      \
+        for (int64_t row = 0; row < job->rows; row++, y += job->row, index += index ? job->row : 0) {                  \
+            if (job->pooling->kind == SDX_POOL_AVERAGE)                                                                \
+                sum_row_##T(job, row, x, y);                                                                           \
+            else if (job->pooling->kind == SDX_POOL_LP)                                                                \
+                power_row_##T(job, row, x, y);                                                                         \
+            else if (index)                                                                                            \
+                index_row_##T(job, row, x, y, index, start);                                                           \
+            else                                                                                                       \
+                max_row_##T(job, row, x, y);                                                                           \
+        }                                                                                                              \
     }
-#define PLANE_INTEGER(T)                                                                                        \
-    static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {               \
-        for (int64_t row = 0; row < job->rows; row++, y += job->row, index += index ? job->row : 0) {           \
-            if (index) index_row_##T(job, row, x, y, index, start);                                             \
-            else max_row_##T(job, row, x, y);                                                                   \
-        }                                                                                                       \
+#define PLANE_INTEGER(T)                                                                                               \
+    static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {                      \
+        for (int64_t row = 0; row < job->rows; row++, y += job->row, index += index ? job->row : 0) {                  \
+            if (index)                                                                                                 \
+                index_row_##T(job, row, x, y, index, start);                                                           \
+            else                                                                                                       \
+                max_row_##T(job, row, x, y);                                                                           \
+        }                                                                                                              \
     }
 PLANE(float)
 PLANE(double)
@@ -219,11 +231,16 @@ static void run_planes(void *argument, int64_t begin, int64_t end, int worker) {
         const void *x = (const char *)pooling->x + start * size;
         void *y = (char *)pooling->y + plane * job->out_plane * size;
         int64_t *index = pooling->indices ? pooling->indices + plane * job->out_plane : NULL;
-        if (is_narrow(pooling->dtype)) narrow_plane(job, x, y, index, start, worker);
-        else if (pooling->dtype == SDX_F32) plane_float(job, x, y, index, start);
-        else if (pooling->dtype == SDX_F64) plane_double(job, x, y, index, start);
-        else if (pooling->dtype == SDX_I8) plane_int8_t(job, x, y, index, start);
-        else plane_uint8_t(job, x, y, index, start);
+        if (is_narrow(pooling->dtype))
+            narrow_plane(job, x, y, index, start, worker);
+        else if (pooling->dtype == SDX_F32)
+            plane_float(job, x, y, index, start);
+        else if (pooling->dtype == SDX_F64)
+            plane_double(job, x, y, index, start);
+        else if (pooling->dtype == SDX_I8)
+            plane_int8_t(job, x, y, index, start);
+        else
+            plane_uint8_t(job, x, y, index, start);
     }
 }
 
@@ -236,14 +253,14 @@ sdx_status sdx_pooling_run(sdx_compute *compute, const sdx_pooling *pooling, voi
     return sdx_for(compute, pooling->planes, cost ? 65536 / cost + 1 : 1, run_planes, &job);
 }
 
-/* ---- all of a plane at once ----------------------------------------------------------------------------------------- */
+/* ---- all of a plane at once -----------------------------------------------------------------------------------------
+ */
 
 sdx_status sdx_pool_infer_global(sdx_infer *infer) {
     const sdx_type *x = infer->in[0];
     sdx_type *y = &infer->out[0];
     if (x->rank < 0) return SDX_OK;
-    if (x->rank < 2)
-        return sdx_fail(infer->error, SDX_SHAPE, "input 'X' has rank %d; it must be 2 or more", x->rank);
+    if (x->rank < 2) return sdx_fail(infer->error, SDX_SHAPE, "input 'X' has rank %d; it must be 2 or more", x->rank);
     y->rank = x->rank;
     for (int d = 0; d < x->rank; d++) y->dim[d] = d < 2 ? x->dim[d] : 1;
     return SDX_OK;
@@ -266,9 +283,12 @@ static double get(sdx_dtype dtype, const void *x, int64_t k) {
     return (double)(dtype == SDX_F16 ? sdx_f32_from_f16(bits) : sdx_f32_from_bf16(bits));
 }
 static void put(sdx_dtype dtype, void *y, int64_t k, double v) {
-    if (dtype == SDX_F64) ((double *)y)[k] = v;
-    else if (dtype == SDX_F32) ((float *)y)[k] = (float)v;
-    else ((uint16_t *)y)[k] = dtype == SDX_F16 ? sdx_f16_from_f64(v) : sdx_bf16_from_f64(v);
+    if (dtype == SDX_F64)
+        ((double *)y)[k] = v;
+    else if (dtype == SDX_F32)
+        ((float *)y)[k] = (float)v;
+    else
+        ((uint16_t *)y)[k] = dtype == SDX_F16 ? sdx_f16_from_f64(v) : sdx_bf16_from_f64(v);
 }
 
 static double reduce_plane(const global_job *job, int64_t plane) {

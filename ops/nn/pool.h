@@ -10,14 +10,14 @@ typedef enum sdx_pool_kind { SDX_POOL_MAX, SDX_POOL_AVERAGE, SDX_POOL_LP } sdx_p
 typedef struct sdx_pooling {
     sdx_pool_kind kind;
     sdx_window window;
-    sdx_dtype dtype;      /* f16 bf16 f32 f64; for MAX also i8 u8 */
-    int64_t planes;       /* N times C */
+    sdx_dtype dtype; /* f16 bf16 f32 f64; for MAX also i8 u8 */
+    int64_t planes;  /* N times C */
     const void *x;
     void *y;
-    int64_t *indices;     /* MAX: of the winners, into the whole of X; may be NULL */
-    bool column_major;    /* indices count the first spatial dimension fastest */
-    bool count_pad;       /* AVERAGE: padding counts */
-    double p;             /* LP: (sum |x|^p)^(1/p) */
+    int64_t *indices;  /* MAX: of the winners, into the whole of X; may be NULL */
+    bool column_major; /* indices count the first spatial dimension fastest */
+    bool count_pad;    /* AVERAGE: padding counts */
+    double p;          /* LP: (sum |x|^p)^(1/p) */
 } sdx_pooling;
 
 size_t sdx_pooling_scratch(const sdx_pooling *pooling, int threads);

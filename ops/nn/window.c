@@ -53,8 +53,10 @@ sdx_status sdx_window_pads(sdx_error *error, const sdx_window_attrs *attrs, sdx_
         if (pad < 0 || pad > LONGEST)
             return sdx_fail(error, SDX_VALUE, "attribute 'pads' holds %" PRId64 "; it must be in [0, %d]", pad,
                             (int)LONGEST);
-        if (k < (size_t)out->rank) out->begin[k] = pad;
-        else out->end[k - (size_t)out->rank] = pad;
+        if (k < (size_t)out->rank)
+            out->begin[k] = pad;
+        else
+            out->end[k - (size_t)out->rank] = pad;
     }
     return SDX_OK;
 }
@@ -86,14 +88,17 @@ sdx_status sdx_window_make(sdx_error *error, const sdx_window_attrs *attrs, int 
         int64_t extent = sdx_window_extent(out, d);
         out->in[d] = in[d];
         if (pool && (out->begin[d] >= extent || out->end[d] >= extent))
-            return sdx_fail(error, SDX_VALUE, "attribute 'pads' holds %" PRId64 "; it must be below the kernel's %" PRId64,
+            return sdx_fail(error, SDX_VALUE,
+                            "attribute 'pads' holds %" PRId64 "; it must be below the kernel's %" PRId64,
                             out->begin[d] >= extent ? out->begin[d] : out->end[d], extent);
         if (in[d] > INT64_MAX / 4)
             return sdx_fail(error, SDX_SHAPE, "spatial dimension %d has length %" PRId64, d, in[d]);
-        if (in[d] < 0) out->out[d] = -1;
+        if (in[d] < 0)
+            out->out[d] = -1;
         else if (attrs->auto_pad == SDX_PAD_SAME_UPPER || attrs->auto_pad == SDX_PAD_SAME_LOWER)
             pad_same(out, d, attrs->auto_pad == SDX_PAD_SAME_UPPER);
-        else SDX_TRY(size_of(error, out, d, attrs->ceil_mode));
+        else
+            SDX_TRY(size_of(error, out, d, attrs->ceil_mode));
     }
     return SDX_OK;
 }
@@ -103,8 +108,7 @@ sdx_status sdx_window_infer_pool(sdx_infer *infer, const sdx_window_attrs *attrs
     sdx_type *y = &infer->out[0];
     sdx_window window;
     if (x->rank < 0) return SDX_OK;
-    if (x->rank < 3)
-        return sdx_fail(infer->error, SDX_SHAPE, "input 'X' has rank %d; it must be 3 or more", x->rank);
+    if (x->rank < 3) return sdx_fail(infer->error, SDX_SHAPE, "input 'X' has rank %d; it must be 3 or more", x->rank);
     SDX_TRY(sdx_window_count(infer->error, "kernel_shape", attrs->kernel_shape, x->rank - 2));
     if (attrs->kernel_shape.n == 0)
         return sdx_fail(infer->error, SDX_VALUE, "attribute 'kernel_shape' is empty; it must have %d entries",

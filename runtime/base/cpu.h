@@ -13,9 +13,9 @@ typedef enum sdx_isa {
 } sdx_isa;
 
 typedef struct sdx_cpu {
-    sdx_isa isa;          /* the best level, or what SARDONYX_CPU=generic|avx2|avx512 lowers it to */
-    bool vnni, bf16;      /* AVX512_VNNI, AVX512_BF16 */
-    size_t l1, l2, l3;    /* data cache bytes; 0 when unknown */
+    sdx_isa isa;       /* the best level, or what SARDONYX_CPU=generic|avx2|avx512 lowers it to */
+    bool vnni, bf16;   /* AVX512_VNNI, AVX512_BF16 */
+    size_t l1, l2, l3; /* data cache bytes; 0 when unknown */
 } sdx_cpu;
 
 sdx_cpu sdx_cpu_detect(void);

@@ -6,12 +6,24 @@
 #define SDX_BASE_HALF_H
 #include "sardonyx.h"
 
-static inline float sdx_f32_from_bits(uint32_t bits) { union { uint32_t u; float f; } v = {bits}; return v.f; }
-static inline uint32_t sdx_f32_bits(float value) { union { float f; uint32_t u; } v = {value}; return v.u; }
+static inline float sdx_f32_from_bits(uint32_t bits) {
+    union {
+        uint32_t u;
+        float f;
+    } v = {bits};
+    return v.f;
+}
+static inline uint32_t sdx_f32_bits(float value) {
+    union {
+        float f;
+        uint32_t u;
+    } v = {value};
+    return v.u;
+}
 
 float sdx_f32_from_f16(uint16_t bits);
 uint16_t sdx_f16_from_f32(float value);
-uint16_t sdx_f16_from_f64(double value);  /* one rounding */
+uint16_t sdx_f16_from_f64(double value); /* one rounding */
 static inline float sdx_f32_from_bf16(uint16_t bits) { return sdx_f32_from_bits((uint32_t)bits << 16); }
 uint16_t sdx_bf16_from_f32(float value);
 uint16_t sdx_bf16_from_f64(double value);

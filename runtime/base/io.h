@@ -6,7 +6,7 @@
 
 /* Random access to bytes that are a file or memory. */
 typedef struct sdx_source {
-    int fd;             /* -1: memory */
+    int fd; /* -1: memory */
     const unsigned char *bytes;
     size_t size;
 } sdx_source;
@@ -24,6 +24,6 @@ typedef struct sdx_sink sdx_sink;
 sdx_status sdx_sink_create(const char *path, sdx_memory *memory, sdx_error *error, sdx_sink **out);
 sdx_status sdx_sink_write(sdx_sink *sink, const void *bytes, size_t size, sdx_error *error);
 sdx_status sdx_sink_commit(sdx_sink *sink, sdx_error *error); /* frees the sink, also on failure (file untouched) */
-void sdx_sink_discard(sdx_sink *sink);                       /* NULL-safe; removes the temporary file */
+void sdx_sink_discard(sdx_sink *sink);                        /* NULL-safe; removes the temporary file */
 
 #endif

@@ -10,9 +10,9 @@
 
 typedef struct sdx_memory {
     atomic_size_t used, peak;
-    size_t limit;            /* 0: none */
+    size_t limit;                   /* 0: none */
     atomic_int_fast64_t fail_after; /* tests: the n-th allocation from now fails (1 = the next); 0 = never */
-    bool on_heap;            /* made by sdx_memory_create */
+    bool on_heap;                   /* made by sdx_memory_create */
 } sdx_memory;
 
 void sdx_memory_init(sdx_memory *memory, size_t limit);
@@ -50,7 +50,7 @@ void sdx_arena_release(sdx_arena *arena);
 void sdx_arena_reset(sdx_arena *arena); /* empty again; the newest block is kept for what comes next */
 
 #define SDX_NEW(arena, type, error) ((type *)sdx_arena_alloc((arena), sizeof(type), (error)))
-#define SDX_NEW_ARRAY(arena, type, count, error) \
+#define SDX_NEW_ARRAY(arena, type, count, error)                                                                       \
     ((type *)sdx_arena_alloc_array((arena), (size_t)(count), sizeof(type), (error)))
 
 #endif

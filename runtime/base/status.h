@@ -16,10 +16,10 @@ SDX_PRINTF(2, 3) sdx_status sdx_error_context(sdx_error *error, const char *form
  * with "..." when longer. Returns out. */
 const char *sdx_escape(char *out, size_t capacity, const char *text, size_t size);
 
-#define SDX_TRY(call)                          \
-    do {                                       \
-        sdx_status sdx_try_status_ = (call);   \
-        if (sdx_try_status_ != SDX_OK) return sdx_try_status_; \
+#define SDX_TRY(call)                                                                                                  \
+    do {                                                                                                               \
+        sdx_status sdx_try_status_ = (call);                                                                           \
+        if (sdx_try_status_ != SDX_OK) return sdx_try_status_;                                                         \
     } while (0)
 
 #endif

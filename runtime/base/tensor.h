@@ -25,7 +25,7 @@ const char *sdx_tensor_text(const sdx_tensor *tensor, char *out, size_t capacity
 /* A type that inference knows in part. rank -1: unknown rank; dim < 0: unknown, where -1 is anonymous and
  * equal values <= -2 are the same symbol. dtype UNDEFINED: unknown. */
 typedef struct sdx_type {
-    sdx_kind kind; /* 0: nothing known */
+    sdx_kind kind;   /* 0: nothing known */
     sdx_dtype dtype; /* tensor and sparse: element; map: of a tensor-element value */
     sdx_dtype key;   /* map */
     int rank;

@@ -7,12 +7,12 @@
 struct sdx_value {
     atomic_int references;
     sdx_kind kind;
-    sdx_memory *memory;    /* of this struct and of what it owns; NULL: malloc (made by the caller of the API) */
-    sdx_tensor tensor;     /* TENSOR: the data. SPARSE_TENSOR: dense dims and dtype, data NULL */
-    void *owned;           /* freed with the value: tensor data (and string bytes); NULL when borrowed */
+    sdx_memory *memory;     /* of this struct and of what it owns; NULL: malloc (made by the caller of the API) */
+    sdx_tensor tensor;      /* TENSOR: the data. SPARSE_TENSOR: dense dims and dtype, data NULL */
+    void *owned;            /* freed with the value: tensor data (and string bytes); NULL when borrowed */
     struct sdx_value *base; /* retained: whose bytes a borrowed tensor shows; may be NULL */
-    sdx_type item_type;    /* SEQUENCE, OPTIONAL: of the items (known even when there are none) */
-    size_t n_items;        /* MAP: 2 (keys, values). SPARSE_TENSOR: 2 (values, indices) */
+    sdx_type item_type;     /* SEQUENCE, OPTIONAL: of the items (known even when there are none) */
+    size_t n_items;         /* MAP: 2 (keys, values). SPARSE_TENSOR: 2 (values, indices) */
     struct sdx_value **items;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * PackedConv and PackedMatMul take over what follows them alone: Add of a bias per column or of a value of the same
- * shape, then Relu or Clip to constants. They apply both while they store, so the values in between are never written. */
+ * shape, then Relu or Clip to constants. They apply both while they store, so the values in between are never written.
+ */
 #include "ops/op.h"
 #include "runtime/base/half.h"
 #include "runtime/graph/patch.h"
@@ -46,10 +47,14 @@ static bool bound_of(const fuser *f, const sdx_node *node, int k, float *out) {
     if (k >= node->n_in || node->in[k] == SDX_NONE) return true;
     const sdx_tensor *tensor = constant_of(f, node->in[k]);
     if (!tensor || tensor->count != 1) return false;
-    if (tensor->dtype == SDX_F32) *out = *(const float *)tensor->data;
-    else if (tensor->dtype == SDX_F16) *out = sdx_f32_from_f16(*(const uint16_t *)tensor->data);
-    else if (tensor->dtype == SDX_BF16) *out = sdx_f32_from_bf16(*(const uint16_t *)tensor->data);
-    else return false;
+    if (tensor->dtype == SDX_F32)
+        *out = *(const float *)tensor->data;
+    else if (tensor->dtype == SDX_F16)
+        *out = sdx_f32_from_f16(*(const uint16_t *)tensor->data);
+    else if (tensor->dtype == SDX_BF16)
+        *out = sdx_f32_from_bf16(*(const uint16_t *)tensor->data);
+    else
+        return false;
     return !isnan(*out);
 }
 
@@ -57,7 +62,8 @@ static bool take_activation(const fuser *f, chain *c, const sdx_node *next) {
     const sdx_dtype dtype = f->graph->values[c->end].type.dtype;
     if (c->clamp || (dtype != SDX_F32 && dtype != SDX_F16 && dtype != SDX_BF16)) return false;
     c->low = -INFINITY, c->high = INFINITY;
-    if (is(next, "", "Relu")) c->low = 0;
+    if (is(next, "", "Relu"))
+        c->low = 0;
     else if (!is(next, "", "Clip") || next->since < 11 || !bound_of(f, next, 1, &c->low) ||
              !bound_of(f, next, 2, &c->high))
         return false;

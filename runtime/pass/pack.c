@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Conv, Gemm and MatMul whose weights are constant become internal operators that hold the weights in the layout of this
- * machine's kernels. A constant that nobody reads any more is dropped on the spot, so weights exist once. */
+ * Conv, Gemm and MatMul whose weights are constant become internal operators that hold the weights in the layout of
+ * this machine's kernels. A constant that nobody reads any more is dropped on the spot, so weights exist once. */
 #include "ops/kernels/kernels.h"
 #include "ops/op.h"
 #include "runtime/graph/patch.h"
@@ -118,9 +118,12 @@ static sdx_status pack_nodes(packer *p) {
     sdx_patch_begin(&p->patch, graph, p->error);
     for (int k = 0; k < nodes && p->patch.status == SDX_OK; k++) {
         const sdx_node *node = graph->nodes[k];
-        if (is(node, "Conv")) pack_conv(p, node);
-        else if (is(node, "Gemm") && !p->kernels->blas) pack_gemm(p, node);
-        else if (is(node, "MatMul") && !p->kernels->blas) pack_matmul(p, node);
+        if (is(node, "Conv"))
+            pack_conv(p, node);
+        else if (is(node, "Gemm") && !p->kernels->blas)
+            pack_gemm(p, node);
+        else if (is(node, "MatMul") && !p->kernels->blas)
+            pack_matmul(p, node);
         for (int b = 0; b < node->n_bodies; b++) SDX_TRY(pack_graph(node->bodies[b], p->error));
     }
     return sdx_patch_commit(&p->patch);

@@ -10,12 +10,9 @@ typedef struct pass {
 } pass;
 
 static const pass passes[] = {
-    {"fold", sdx_pass_fold, SDX_OPTIMISE_PORTABLE},
-    {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
-    {"share", sdx_pass_share, SDX_OPTIMISE_PORTABLE},
-    {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
-    {"pack", sdx_pass_pack, SDX_OPTIMISE_ALL},
-    {"fuse", sdx_pass_fuse, SDX_OPTIMISE_ALL},
+    {"fold", sdx_pass_fold, SDX_OPTIMISE_PORTABLE},   {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
+    {"share", sdx_pass_share, SDX_OPTIMISE_PORTABLE}, {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
+    {"pack", sdx_pass_pack, SDX_OPTIMISE_ALL},        {"fuse", sdx_pass_fuse, SDX_OPTIMISE_ALL},
     {"prune", sdx_pass_prune, SDX_OPTIMISE_ALL},
 };
 

@@ -13,7 +13,7 @@ typedef struct walk {
     sdx_id *gradient; /* per value that existed before; SDX_NONE: nothing has flowed here */
     int n_before;     /* nodes and values below these counts are the forward graph */
     int values_before;
-    int settled;      /* nodes below this index are bound and inferred */
+    int settled; /* nodes below this index are bound and inferred */
 } walk;
 
 /* Binds and infers what has been emitted since the last call, so that types can be asked for. */
@@ -54,7 +54,8 @@ static bool same_dims(const sdx_type *a, const sdx_type *b) {
 /* A tensor like `like` filled with `value`. */
 static sdx_id filled_like(walk *w, sdx_id like, double value) {
     sdx_id scalar = sdx_patch_scalar(w->patch, type_of(w, like)->dtype, value);
-    return type_of(w, like)->rank == 0 ? scalar : sdx_emit2(w->patch, "Expand", scalar, sdx_emit1(w->patch, "Shape", like));
+    return type_of(w, like)->rank == 0 ? scalar
+                                       : sdx_emit2(w->patch, "Expand", scalar, sdx_emit1(w->patch, "Shape", like));
 }
 
 /* Sums `gradient` over the axes along which `input` was broadcast. The axes follow from the ranks and the dims of size
@@ -77,7 +78,8 @@ static sdx_status undo_broadcast(walk *w, sdx_id input, sdx_id *gradient) {
         if (d < extra || (small == 1 && large != 1)) axes[n++] = d;
     }
     if (n == 0) return SDX_OK;
-    sdx_node *sum = sdx_patch_node(w->patch, "", "ReduceSum", 2, (sdx_id[]){*gradient, sdx_patch_i64s(w->patch, axes, n)}, 1);
+    sdx_node *sum =
+        sdx_patch_node(w->patch, "", "ReduceSum", 2, (sdx_id[]){*gradient, sdx_patch_i64s(w->patch, axes, n)}, 1);
     sdx_patch_int(w->patch, sum, "keepdims", 1);
     *gradient = sum->out[0];
     if (extra) *gradient = sdx_emit2(w->patch, "Reshape", *gradient, sdx_emit1(w->patch, "Shape", input));
@@ -133,8 +135,12 @@ static void mark_dependent(walk *w, const sdx_id *xs, int n) {
 
 sdx_status sdx_autodiff(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, sdx_id *out) {
     sdx_graph *graph = patch->graph;
-    walk w = {.patch = patch, .graph = graph, .error = patch->error, .n_before = graph->n_nodes,
-              .values_before = graph->n_values, .settled = graph->n_nodes};
+    walk w = {.patch = patch,
+              .graph = graph,
+              .error = patch->error,
+              .n_before = graph->n_nodes,
+              .values_before = graph->n_values,
+              .settled = graph->n_nodes};
     w.depends = SDX_NEW_ARRAY(graph->arena, bool, w.values_before, w.error);
     w.gradient = SDX_NEW_ARRAY(graph->arena, sdx_id, w.values_before, w.error);
     if (!w.depends || !w.gradient) return w.error->status;

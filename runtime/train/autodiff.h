@@ -4,8 +4,8 @@
 #define SDX_TRAIN_AUTODIFF_H
 #include "ops/op.h"
 
-/* Emits d(sum of y)/d(xs[k]) into out[k] for a bound, inferred graph; new nodes are bound and inferred too. An x on which
- * y does not depend gets zeros. UNSUPPORTED names a node on the way that has no gradient. */
+/* Emits d(sum of y)/d(xs[k]) into out[k] for a bound, inferred graph; new nodes are bound and inferred too. An x on
+ * which y does not depend gets zeros. UNSUPPORTED names a node on the way that has no gradient. */
 sdx_status sdx_autodiff(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, sdx_id *out);
 
 /* Replaces every ai.onnx.preview.training Gradient node of the graph by what it stands for. Bodies are searched too. */

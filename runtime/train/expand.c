@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The operator Gradient (ai.onnx.preview.training): `xs`, `zs` and `y` name tensors that bound a piece of the graph; the
- * node's inputs are the point at which dy/dxs is taken. The piece is copied with that point put in, and differentiated;
- * equal nodes of the copy and the original become one in a later pass. */
+ * The operator Gradient (ai.onnx.preview.training): `xs`, `zs` and `y` name tensors that bound a piece of the graph;
+ * the node's inputs are the point at which dy/dxs is taken. The piece is copied with that point put in, and
+ * differentiated; equal nodes of the copy and the original become one in a later pass. */
 #include "runtime/load/load.h"
 #include "runtime/train/autodiff.h"
 #include <string.h>
@@ -44,8 +44,7 @@ static sdx_status copy_nodes(piece *p, int n_nodes, sdx_id y) {
     for (int i = 0; i < n_nodes; i++) {
         const sdx_node *node = p->graph->nodes[i];
         bool inside = false;
-        for (int k = 0; k < node->n_in; k++)
-            inside |= node->in[k] != SDX_NONE && p->copy[node->in[k]] != SDX_NONE;
+        for (int k = 0; k < node->n_in; k++) inside |= node->in[k] != SDX_NONE && p->copy[node->in[k]] != SDX_NONE;
         if (!inside || node == p->gradient) continue;
         sdx_id *in = SDX_NEW_ARRAY(p->graph->arena, sdx_id, node->n_in + 1, p->error);
         if (!in) return p->error->status;
@@ -107,6 +106,7 @@ sdx_status sdx_autodiff_expand(sdx_graph *graph, sdx_error *error) {
         if (expand_node(graph, node, error)) return sdx_error_context(error, "%s", place);
     }
     for (int i = 0; i < graph->n_nodes; i++)
-        for (int b = 0; b < graph->nodes[i]->n_bodies; b++) SDX_TRY(sdx_autodiff_expand(graph->nodes[i]->bodies[b], error));
+        for (int b = 0; b < graph->nodes[i]->n_bodies; b++)
+            SDX_TRY(sdx_autodiff_expand(graph->nodes[i]->bodies[b], error));
     return SDX_OK;
 }

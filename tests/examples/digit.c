@@ -23,8 +23,7 @@ static bool read_picture(const char *path, float pixels[PIXELS]) {
 static void print_picture(const float pixels[PIXELS]) {
     for (int row = 4; row < SIDE - 2; row++) {
         fputs("    ", stdout);
-        for (int column = 0; column < SIDE; column++)
-            putchar(" .:-=+*#%@"[(int)pixels[row * SIDE + column] * 9 / 255]);
+        for (int column = 0; column < SIDE; column++) putchar(" .:-=+*#%@"[(int)pixels[row * SIDE + column] * 9 / 255]);
         putchar('\n');
     }
 }

@@ -4,12 +4,12 @@
 #include "ops/kernels/blas.h"
 #include "ops/math/product.h"
 #include "runtime/base/half.h"
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 typedef struct setup {
     sdx_dtype dtype;
@@ -79,11 +79,20 @@ static double tolerance(sdx_dtype dtype, double want) {
 }
 
 static sdx_product describe(const setup *s, const arrays *x, void *c) {
-    sdx_product p = {.dtype = s->dtype, .m = s->m, .n = s->n, .k = s->k, .c = c, .alpha = 1, .beta = 1,
-                     .batch_rank = 1, .batch_dim = {s->batch}};
-    p.a = (sdx_factor){.data = x->a, .line_step = s->turn_a ? 1 : s->k, .k_step = s->turn_a ? s->m : 1,
-                       .batch_step = {s->m * s->k}};
-    p.b = (sdx_factor){.data = x->b, .line_step = s->turn_b ? s->k : 1, .k_step = s->turn_b ? 1 : s->n,
+    sdx_product p = {.dtype = s->dtype,
+                     .m = s->m,
+                     .n = s->n,
+                     .k = s->k,
+                     .c = c,
+                     .alpha = 1,
+                     .beta = 1,
+                     .batch_rank = 1,
+                     .batch_dim = {s->batch}};
+    p.a = (sdx_factor){
+        .data = x->a, .line_step = s->turn_a ? 1 : s->k, .k_step = s->turn_a ? s->m : 1, .batch_step = {s->m * s->k}};
+    p.b = (sdx_factor){.data = x->b,
+                       .line_step = s->turn_b ? s->k : 1,
+                       .k_step = s->turn_b ? 1 : s->n,
                        .batch_step = {s->same_b ? 0 : s->k * s->n}};
     if (s->pack_a) p.a.data = NULL, p.a.packed = x->packed_a, p.a.batch_step[0] = 1;
     if (s->pack_b) p.b.data = NULL, p.b.packed = x->packed_b, p.b.batch_step[0] = !s->same_b;
@@ -112,7 +121,8 @@ static void run(const sdx_kernels *kernels, const setup *s, const arrays *x, int
     assert_int_equal(sdx_pool_create(threads, &memory, &error, &pool), SDX_OK);
     sdx_compute compute = {.error = &error, .kernels = kernels, .pool = pool};
     sdx_product product = describe(s, x, c);
-    size_t bytes = sdx_product_scratch(s->dtype, s->affine ? 1 : s->batch, s->m, s->n, s->k, s->pack_a, s->pack_b, threads);
+    size_t bytes =
+        sdx_product_scratch(s->dtype, s->affine ? 1 : s->batch, s->m, s->n, s->k, s->pack_a, s->pack_b, threads);
     void *scratch = sdx_memory_alloc(&memory, bytes, &error);
     assert_int_equal(sdx_product_run(&compute, &product, scratch), SDX_OK);
     sdx_memory_free(&memory, scratch);
@@ -120,9 +130,14 @@ static void run(const sdx_kernels *kernels, const setup *s, const arrays *x, int
 }
 
 static void check(const sdx_kernels *kernels, const setup *s) {
-    arrays x = {values(s->dtype, s->batch * s->m * s->k), values(s->dtype, s->batch * s->k * s->n),
-                values(s->dtype, s->m), values(s->dtype, s->n), values(s->dtype, s->batch * s->m * s->n),
-                values(s->dtype, s->n), NULL, NULL};
+    arrays x = {values(s->dtype, s->batch * s->m * s->k),
+                values(s->dtype, s->batch * s->k * s->n),
+                values(s->dtype, s->m),
+                values(s->dtype, s->n),
+                values(s->dtype, s->batch * s->m * s->n),
+                values(s->dtype, s->n),
+                NULL,
+                NULL};
     int64_t count = s->batch * s->m * s->n;
     x.packed_a = pack(kernels, s, false, x.a);
     x.packed_b = pack(kernels, s, true, x.b);
@@ -158,9 +173,18 @@ static void blas(void **unused) {
     kernels.blas = sdx_blas_get();
     if (!kernels.blas) skip();
     for (unsigned f = 0; f < 128; f++) {
-        setup s = {f & 64 ? SDX_F64 : SDX_F32, f & 32 ? 3 : 1, 29, 83, 57, .turn_a = f & 1, .turn_b = f & 2,
-                   .row_bias = (f & 12) == 4, .column_bias = (f & 12) == 8, .residual = (f & 12) == 12,
-                   .clamp = f & 16, .affine = (f & 44) == 0};
+        setup s = {f & 64 ? SDX_F64 : SDX_F32,
+                   f & 32 ? 3 : 1,
+                   29,
+                   83,
+                   57,
+                   .turn_a = f & 1,
+                   .turn_b = f & 2,
+                   .row_bias = (f & 12) == 4,
+                   .column_bias = (f & 12) == 8,
+                   .residual = (f & 12) == 12,
+                   .clamp = f & 16,
+                   .affine = (f & 44) == 0};
         check(&kernels, &s);
         s.m = 1;
         check(&kernels, &s);
@@ -170,13 +194,15 @@ static void blas(void **unused) {
 static const sdx_dtype dtypes[] = {SDX_F32, SDX_F64, SDX_F16, SDX_BF16, SDX_I32, SDX_U32, SDX_I64, SDX_U64};
 
 static void sizes_at(const sdx_kernels *kernels) {
-    static const int64_t shape[][4] = {{1, 1, 1, 1},   {1, 14, 32, 8},  {1, 15, 33, 7},   {2, 3, 5, 0},    {3, 1, 70, 9},
-                                       {1, 29, 1, 31}, {2, 17, 49, 300}, {1, 130, 67, 65}, {1, 1, 1100, 21}, {9, 6, 16, 20}};
+    static const int64_t shape[][4] = {{1, 1, 1, 1},     {1, 14, 32, 8}, {1, 15, 33, 7},   {2, 3, 5, 0},
+                                       {3, 1, 70, 9},    {1, 29, 1, 31}, {2, 17, 49, 300}, {1, 130, 67, 65},
+                                       {1, 1, 1100, 21}, {9, 6, 16, 20}};
     for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++)
         for (size_t q = 0; q < sizeof shape / sizeof *shape; q++)
             for (unsigned f = 0; f < 16; f++) {
-                setup s = {dtypes[d], shape[q][0], shape[q][1], shape[q][2], shape[q][3], .turn_a = f & 1,
-                           .turn_b = f & 2, .pack_a = f & 4, .pack_b = f & 8, .same_b = f == 5 || f == 9};
+                setup s = {
+                    dtypes[d],       shape[q][0],     shape[q][1],     shape[q][2],     shape[q][3],
+                    .turn_a = f & 1, .turn_b = f & 2, .pack_a = f & 4, .pack_b = f & 8, .same_b = f == 5 || f == 9};
                 check(kernels, &s);
             }
 }
@@ -200,8 +226,16 @@ static void epilogues_at(const sdx_kernels *kernels) {
     for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++)
         for (unsigned f = 0; f < 16; f++) {
             bool real = sdx_dtype_class(dtypes[d]) == SDX_CLASS_FLOAT;
-            setup s = {dtypes[d], 1, 19, 41, 290, .row_bias = (f & 3) == 1, .column_bias = (f & 3) == 2,
-                       .residual = f & 4, .clamp = real && (f & 8), .affine = (f & 3) == 3 && !(f & 4)};
+            setup s = {dtypes[d],
+                       1,
+                       19,
+                       41,
+                       290,
+                       .row_bias = (f & 3) == 1,
+                       .column_bias = (f & 3) == 2,
+                       .residual = f & 4,
+                       .clamp = real && (f & 8),
+                       .affine = (f & 3) == 3 && !(f & 4)};
             check(kernels, &s);
             s.m = 1;
             check(kernels, &s);

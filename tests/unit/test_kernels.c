@@ -3,12 +3,12 @@
  * depthwise kernels at each level against plain loops, for lengths around the vector sizes. */
 #include "ops/kernels/kernels.h"
 #include "runtime/base/half.h"
+#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <cmocka.h>
 
 static void each_level(void (*fn)(const sdx_kernels *)) {
     sdx_kernels kernels;
@@ -52,7 +52,8 @@ static void conversions_at(const sdx_kernels *kernels) {
         (bf16 ? kernels->bf16_from_f32 : kernels->f16_from_f32)(wide, back, ALL - 3);
         for (int k = 0; k < ALL - 3; k++) {
             uint16_t want = bf16 ? sdx_bf16_from_f32(wide[k]) : sdx_f16_from_f32(wide[k]);
-            if (!isnan(wide[k]) && back[k] != want) fail_msg("%a becomes %04x, not %04x", (double)wide[k], back[k], want);
+            if (!isnan(wide[k]) && back[k] != want)
+                fail_msg("%a becomes %04x, not %04x", (double)wide[k], back[k], want);
         }
     }
     free(bits), free(back), free(wide);
@@ -97,8 +98,8 @@ static void gathering_at(const sdx_kernels *kernels) {
             for (int bf16 = 0; bf16 < 2; bf16++) {
                 const int64_t left = n % 3, right = n % 5, row = left + n + right + 2;
                 for (int k = 0; k < ROOM; k++) y[k] = -1;
-                (bf16 ? kernels->gather_bf16 : kernels->gather_32)(bf16 ? (const void *)narrow : x, step, 130, 3, left, n,
-                                                                   right, y, row);
+                (bf16 ? kernels->gather_bf16 : kernels->gather_32)(bf16 ? (const void *)narrow : x, step, 130, 3, left,
+                                                                   n, right, y, row);
                 for (int64_t r = 0; r < 3; r++)
                     for (int64_t k = 0; k < row; k++) {
                         bool inside = k >= left && k < left + n;
@@ -114,7 +115,8 @@ static void gathering(void **unused) {
     each_level(gathering_at);
 }
 
-static void check_depthwise(const sdx_kernels *kernels, int64_t size, int64_t stride, int64_t dilation, int64_t columns) {
+static void check_depthwise(const sdx_kernels *kernels, int64_t size, int64_t stride, int64_t dilation,
+                            int64_t columns) {
     enum { ROWS = 7 };
     float w[49], y[ROWS * 64];
     const int64_t extent = (size - 1) * dilation + 1, pitch = (columns - 1) * stride + extent;
@@ -123,16 +125,27 @@ static void check_depthwise(const sdx_kernels *kernels, int64_t size, int64_t st
     assert_non_null(x);
     for (int64_t k = 0; k < lines * pitch; k++) x[k] = (float)((k * 7 + 3) % 23) - 11;
     for (int64_t k = 0; k < size * size; k++) w[k] = (float)((k * 5) % 13) - 6;
-    sdx_depthwise p = {.x = x, .w = w, .y = y, .x_pitch = pitch, .y_pitch = columns, .rows = ROWS, .columns = columns,
-                       .kernel = {size, size}, .stride = {stride, stride}, .dilation = {dilation, dilation}, .bias = 2,
-                       .clamp = true, .low = -150, .high = 170};
+    sdx_depthwise p = {.x = x,
+                       .w = w,
+                       .y = y,
+                       .x_pitch = pitch,
+                       .y_pitch = columns,
+                       .rows = ROWS,
+                       .columns = columns,
+                       .kernel = {size, size},
+                       .stride = {stride, stride},
+                       .dilation = {dilation, dilation},
+                       .bias = 2,
+                       .clamp = true,
+                       .low = -150,
+                       .high = 170};
     kernels->depthwise_f32(&p);
     for (int64_t k = 0; k < ROWS * columns; k++) {
         double want = 2;
         for (int64_t u = 0; u < size; u++)
             for (int64_t v = 0; v < size; v++)
-                want += (double)w[u * size + v] * (double)x[(k / columns * stride + u * dilation) * pitch +
-                                                           k % columns * stride + v * dilation];
+                want += (double)w[u * size + v] *
+                        (double)x[(k / columns * stride + u * dilation) * pitch + k % columns * stride + v * dilation];
         want = want < -150 ? -150 : want > 170 ? 170 : want;
         if ((double)y[k] != want)
             fail_msg("%s %d x %d / %d, dilation %d, %d columns: element %d is %g, not %g",
@@ -145,7 +158,8 @@ static void depthwise_at(const sdx_kernels *kernels) {
     for (int64_t size = 1; size <= 7; size++)
         for (int64_t stride = 1; stride <= 3; stride++)
             for (int64_t dilation = 1; dilation <= 2; dilation++)
-                for (int64_t columns = 1; columns < 40; columns += 5) check_depthwise(kernels, size, stride, dilation, columns);
+                for (int64_t columns = 1; columns < 40; columns += 5)
+                    check_depthwise(kernels, size, stride, dilation, columns);
 }
 static void depthwise(void **unused) {
     (void)unused;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sizes and padding of sliding windows against a count of the windows that fit, and every refusal by its words. */
 #include "ops/nn/window.h"
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
-#include <cmocka.h>
 
 static sdx_status make(sdx_window_attrs attrs, int64_t in, int64_t kernel, bool pool, sdx_window *w, sdx_error *error) {
     *error = (sdx_error){0};
@@ -31,8 +31,10 @@ static void explicit_pads(void **unused) {
                     for (int64_t pads = 0; pads < 9; pads++)
                         for (int ceil_mode = 0; ceil_mode < 2; ceil_mode++) {
                             int64_t both[2] = {pads % 3, pads / 3}, extent = (kernel - 1) * dilation + 1;
-                            sdx_window_attrs attrs = {.ceil_mode = ceil_mode, .strides = {&stride, 1},
-                                                      .dilations = {&dilation, 1}, .pads = {both, 2}};
+                            sdx_window_attrs attrs = {.ceil_mode = ceil_mode,
+                                                      .strides = {&stride, 1},
+                                                      .dilations = {&dilation, 1},
+                                                      .pads = {both, 2}};
                             sdx_status status = make(attrs, in, kernel, false, &w, &error);
                             if (in + both[0] + both[1] < extent) {
                                 assert_int_equal(status, SDX_SHAPE);
@@ -41,9 +43,9 @@ static void explicit_pads(void **unused) {
                             assert_int_equal(status, SDX_OK);
                             int64_t want = count_windows(in, both[0], both[1], extent, stride, ceil_mode);
                             if (w.out[0] != want)
-                                fail_msg("in %d kernel %d stride %d dilation %d pads %d %d ceil %d: %d, not %d", (int)in,
-                                         (int)kernel, (int)stride, (int)dilation, (int)both[0], (int)both[1], ceil_mode,
-                                         (int)w.out[0], (int)want);
+                                fail_msg("in %d kernel %d stride %d dilation %d pads %d %d ceil %d: %d, not %d",
+                                         (int)in, (int)kernel, (int)stride, (int)dilation, (int)both[0], (int)both[1],
+                                         ceil_mode, (int)w.out[0], (int)want);
                         }
 }
 

@@ -2,7 +2,7 @@
  * simd.h for any machine: 16-byte compiler vectors. fma rounds twice here. Included by simd.h only. */
 #include <math.h>
 
-#define SDX_LANES 4
+#define SDX_LANES   4
 #define SDX_LANES64 2
 typedef float vf __attribute__((vector_size(16)));
 typedef double vd __attribute__((vector_size(16)));
@@ -13,18 +13,18 @@ static inline vf vf_set(float a) { return (vf){a, a, a, a}; }
 static inline vi vi_set(int32_t a) { return (vi){a, a, a, a}; }
 static inline vd vd_set(double a) { return (vd){a, a}; }
 
-#define SDX_ACCESS(v, name, T, P)                               \
-    static inline v name##_load(const P *p) {                   \
-        v a;                                                    \
-        memcpy(&a, p, sizeof a);                                \
-        return a;                                               \
-    }                                                           \
-    static inline v name##_load_n(const P *p, int64_t n) {      \
-        v a = {0};                                              \
-        memcpy(&a, p, (size_t)n * sizeof(T));                   \
-        return a;                                               \
-    }                                                           \
-    static inline void name##_store(P *p, v a) { memcpy(p, &a, sizeof a); } \
+#define SDX_ACCESS(v, name, T, P)                                                                                      \
+    static inline v name##_load(const P *p) {                                                                          \
+        v a;                                                                                                           \
+        memcpy(&a, p, sizeof a);                                                                                       \
+        return a;                                                                                                      \
+    }                                                                                                                  \
+    static inline v name##_load_n(const P *p, int64_t n) {                                                             \
+        v a = {0};                                                                                                     \
+        memcpy(&a, p, (size_t)n * sizeof(T));                                                                          \
+        return a;                                                                                                      \
+    }                                                                                                                  \
+    static inline void name##_store(P *p, v a) { memcpy(p, &a, sizeof a); }                                            \
     static inline void name##_store_n(P *p, v a, int64_t n) { memcpy(p, &a, (size_t)n * sizeof(T)); }
 SDX_ACCESS(vf, vf, float, float)
 SDX_ACCESS(vi, vi, int32_t, void)
@@ -52,7 +52,7 @@ static inline vf vf_max(vf a, vf b) { return vf_select(vf_lt(b, a), a, b); }
 static inline vd vd_min(vd a, vd b) { return (vd){a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]}; }
 static inline vd vd_max(vd a, vd b) { return (vd){a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]}; }
 
-#define SDX_PER_LANE(name, fn) \
+#define SDX_PER_LANE(name, fn)                                                                                         \
     static inline vf name(vf a) { return (vf){fn(a[0]), fn(a[1]), fn(a[2]), fn(a[3])}; }
 SDX_PER_LANE(vf_sqrt, sqrtf)
 SDX_PER_LANE(vf_round, rintf)
@@ -70,20 +70,18 @@ static inline vi vi_shr(vi a, int n) {
 }
 
 /* Lanes 0, 2, 4 ... of a followed by b. */
-static inline vf vf_even(vf a, vf b) {
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6);
-}
+static inline vf vf_even(vf a, vf b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6); }
 
-#define SDX_NARROW(type)                                                                   \
-    static inline vf vf_load_##type##_n(const uint16_t *p, int64_t n) {                    \
-        vf a = {0};                                                                        \
-        for (int64_t k = 0; k < n; k++) a[k] = sdx_f32_from_##type(p[k]);                  \
-        return a;                                                                          \
-    }                                                                                      \
-    static inline void vf_store_##type##_n(uint16_t *p, vf a, int64_t n) {                 \
-        for (int64_t k = 0; k < n; k++) p[k] = sdx_##type##_from_f32(a[k]);                \
-    }                                                                                      \
-    static inline vf vf_load_##type(const uint16_t *p) { return vf_load_##type##_n(p, SDX_LANES); } \
+#define SDX_NARROW(type)                                                                                               \
+    static inline vf vf_load_##type##_n(const uint16_t *p, int64_t n) {                                                \
+        vf a = {0};                                                                                                    \
+        for (int64_t k = 0; k < n; k++) a[k] = sdx_f32_from_##type(p[k]);                                              \
+        return a;                                                                                                      \
+    }                                                                                                                  \
+    static inline void vf_store_##type##_n(uint16_t *p, vf a, int64_t n) {                                             \
+        for (int64_t k = 0; k < n; k++) p[k] = sdx_##type##_from_f32(a[k]);                                            \
+    }                                                                                                                  \
+    static inline vf vf_load_##type(const uint16_t *p) { return vf_load_##type##_n(p, SDX_LANES); }                    \
     static inline void vf_store_##type(uint16_t *p, vf a) { vf_store_##type##_n(p, a, SDX_LANES); }
 SDX_NARROW(f16)
 SDX_NARROW(bf16)

@@ -2,7 +2,7 @@
  * simd.h for AVX2, FMA, F16C. Included by simd.h only. */
 #include <immintrin.h>
 
-#define SDX_LANES 8
+#define SDX_LANES   8
 #define SDX_LANES64 4
 typedef __m256 vf;
 typedef __m256d vd;
@@ -61,9 +61,7 @@ static inline vf vf_select(vm mask, vf yes, vf no) { return _mm256_blendv_ps(no,
 static inline vi vi_select(vm mask, vi yes, vi no) { return (vi)_mm256_blendv_ps((vf)no, (vf)yes, mask); }
 
 /* Lanes 0, 2, 4 ... of a followed by b. */
-static inline vf vf_even(vf a, vf b) {
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-}
+static inline vf vf_even(vf a, vf b) { return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14); }
 
 /* There is no masked 16-bit access: the last lanes go through a small buffer. */
 static inline __m128i load16_n(const uint16_t *p, int64_t n) {

@@ -2,7 +2,7 @@
  * simd.h for AVX-512 F, BW, DQ, VL. Included by simd.h only. */
 #include <immintrin.h>
 
-#define SDX_LANES 16
+#define SDX_LANES   16
 #define SDX_LANES64 8
 typedef __m512 vf;
 typedef __m512d vd;
@@ -73,9 +73,7 @@ static inline void vf_store_f16(uint16_t *p, vf a) { _mm256_storeu_si256((void *
 static inline void vf_store_f16_n(uint16_t *p, vf a, int64_t n) {
     _mm256_mask_storeu_epi16(p, lanes16(n), _mm512_cvtps_ph(a, 8));
 }
-static inline vf vf_from_bf16(__m256i a) {
-    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(a), 16);
-}
+static inline vf vf_from_bf16(__m256i a) { return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(a), 16); }
 /* Nearest, ties to even; NaN keeps its sign and becomes quiet. */
 static inline __m256i vf_to_bf16(vf a) {
     __m512i bits = (__m512i)a;
