@@ -261,12 +261,13 @@ static sdx_status run_softmax(sdx_compute *compute, sdx_value **value) {
 /* The product in the precision of the probabilities, rounded to Y's dtype once. */
 static sdx_status weigh_values(sdx_compute *compute, const sdx_attend *a, const sdx_tensor *probs,
                                const sdx_tensor *y) {
-    sdx_tensor v = *compute->in[V], out = *y;
+    const sdx_tensor *given = compute->in[V];
+    sdx_tensor v = *given, out = *y;
     sdx_product product = batched(a, probs->dtype);
     const sdx_dtype wide = sdx_work_dtype(probs->dtype);
     if (v.dtype != probs->dtype) {
-        SDX_TRY(temporary(compute, probs->dtype, v.rank, v.dim, &v));
-        SDX_TRY(convert(compute, compute->in[V], &v));
+        SDX_TRY(temporary(compute, probs->dtype, given->rank, given->dim, &v));
+        SDX_TRY(convert(compute, given, &v));
     }
     product.wide = probs->dtype != wide && y->dtype != probs->dtype;
     const sdx_dtype made = product.wide ? wide : probs->dtype;
