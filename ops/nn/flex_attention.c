@@ -79,13 +79,13 @@ static sdx_status infer_mod(sdx_infer *infer, int body, const char *name, const 
         return sdx_fail(infer->error, SDX_MALFORMED, "'%s' has %d inputs and %d outputs; it must have one of each",
                         name, graph->n_inputs, graph->n_outputs);
     SDX_TRY(infer->infer_body(infer, body, 1, scores, &out));
-    bool fits = (out.kind == 0 || out.kind == SDX_TENSOR) && (!out.dtype || out.dtype == scores->dtype) &&
-                (out.kind == 0 || out.rank < 0 || out.rank == 4);
+    bool same = (out.kind == 0 || out.kind == SDX_TENSOR) && (!out.dtype || out.dtype == scores->dtype);
+    bool fits = same && (out.kind == 0 || out.rank < 0 || out.rank == 4);
     for (int d = 0; fits && out.kind && d < out.rank; d++)
         fits = out.dim[d] < 0 || scores->dim[d] < 0 || out.dim[d] == scores->dim[d];
     if (fits) return SDX_OK;
-    return sdx_fail(infer->error, SDX_TYPE, "'%s' gives %s; it must keep %s", name, sdx_type_text(&out, is, sizeof is),
-                    sdx_type_text(scores, must, sizeof must));
+    return sdx_fail(infer->error, same ? SDX_SHAPE : SDX_TYPE, "'%s' gives %s; it must keep %s", name,
+                    sdx_type_text(&out, is, sizeof is), sdx_type_text(scores, must, sizeof must));
 }
 
 static sdx_status flex_infer(sdx_infer *infer, const void *params) {
