@@ -11,8 +11,9 @@
     X(Floor)                                                                                                           \
     X(Ceil)                                                                                                            \
     X(Round)                                                                                                           \
-    X(Sqrt) X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh)  \
-        X(Acosh) X(Atanh) X(Sigmoid) X(LeakyRelu) X(Elu) X(Selu) X(Celu) X(ThresholdedRelu) X(Softplus) X(Softsign)    \
+    X(Sqrt)                                                                                                            \
+    X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) \
+        X(Atanh) X(Sigmoid) X(LeakyRelu) X(Elu) X(Selu) X(Celu) X(ThresholdedRelu) X(Softplus) X(Softsign)             \
             X(HardSigmoid) X(HardSwish) X(Swish) X(Mish) X(Gelu) X(GeluTanh) X(Abs) X(Neg) X(Sign) X(Relu) X(Shrink)   \
                 X(Erf) X(Not) X(BitwiseNot) X(IsNaN) X(IsInf)
 typedef enum sdx_unary_id {
@@ -29,8 +30,9 @@ typedef void (*sdx_unary_fn)(const void *x, void *y, int64_t n, const float *p);
     X(Add)                                                                                                             \
     X(Sub)                                                                                                             \
     X(Mul)                                                                                                             \
-    X(Div) X(Mod) X(Fmod) X(Pow) X(Max) X(Min) X(PRelu) X(And) X(Or) X(Xor) X(BitwiseAnd) X(BitwiseOr) X(BitwiseXor)   \
-        X(Shl) X(Shr) X(Equal) X(Greater) X(GreaterOrEqual) /* y is bool from here on */
+    X(Div)                                                                                                             \
+    X(Mod) X(Fmod) X(Pow) X(Max) X(Min) X(PRelu) X(And) X(Or) X(Xor) X(BitwiseAnd) X(BitwiseOr) X(BitwiseXor) X(Shl)   \
+        X(Shr) X(Equal) X(Greater) X(GreaterOrEqual) /* y is bool from here on */
 typedef enum sdx_binary_id {
 #define X(name) SDX_BINARY_##name,
     SDX_BINARY_MAP(X)

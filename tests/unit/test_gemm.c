@@ -4,12 +4,13 @@
 #include "ops/kernels/blas.h"
 #include "ops/math/product.h"
 #include "runtime/base/half.h"
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 typedef struct setup {
     sdx_dtype dtype;

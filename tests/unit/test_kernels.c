@@ -3,12 +3,13 @@
  * depthwise kernels at each level against plain loops, for lengths around the vector sizes. */
 #include "ops/kernels/kernels.h"
 #include "runtime/base/half.h"
-#include <cmocka.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static void each_level(void (*fn)(const sdx_kernels *)) {
     sdx_kernels kernels;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Sizes and padding of sliding windows against a count of the windows that fit, and every refusal by its words. */
 #include "ops/nn/window.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static sdx_status make(sdx_window_attrs attrs, int64_t in, int64_t kernel, bool pool, sdx_window *w, sdx_error *error) {
     *error = (sdx_error){0};
