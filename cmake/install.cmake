@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installation: headers, both libraries, the tool and its manual, and what pkg-config and find_package(sardonyx) need. The static
-# library is a file of targets of its own, because only its users need protobuf-c.
+# library is a file of targets of its own, because only its users need the
+# libraries it is made of.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(PACKAGE_FOLDER ${CMAKE_INSTALL_LIBDIR}/cmake/sardonyx)
@@ -15,6 +16,7 @@ install(TARGETS sardonyx_static EXPORT sardonyx_static ARCHIVE DESTINATION ${CMA
 install(EXPORT sardonyx_shared NAMESPACE sardonyx:: FILE sardonyx-shared.cmake DESTINATION ${PACKAGE_FOLDER})
 install(EXPORT sardonyx_static NAMESPACE sardonyx:: FILE sardonyx-static.cmake DESTINATION ${PACKAGE_FOLDER})
 
+list(JOIN NEEDED_MODULES " " NEEDED_MODULES_TEXT)
 configure_package_config_file(cmake/sardonyx-config.cmake.in ${CMAKE_CURRENT_BINARY_DIR}/sardonyx-config.cmake
   INSTALL_DESTINATION ${PACKAGE_FOLDER} NO_SET_AND_CHECK_MACRO)
 write_basic_package_version_file(${CMAKE_CURRENT_BINARY_DIR}/sardonyx-config-version.cmake

@@ -6,11 +6,9 @@
 
 /* The code point at text[0] and its length in bytes; (uint32_t)-1 and 1 when the bytes are not UTF-8. size > 0. */
 uint32_t sdx_utf8_decode(const char *text, size_t size, size_t *length);
-/* Bytes written to out[4]. */
-size_t sdx_utf8_encode(uint32_t point, char *out);
 
-/* The whole string in lower or upper case, by Unicode's full mappings without those that depend on a language or on
- * neighbouring letters. Run-lifetime memory; data NULL on failure. */
+/* The whole string in lower or upper case, each code point by Unicode's simple mapping. Run-lifetime memory; data NULL
+ * on failure. */
 sdx_string sdx_text_case(sdx_compute *compute, sdx_string text, bool upper);
 
 bool sdx_text_is_space(uint32_t point);
