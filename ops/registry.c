@@ -6,11 +6,12 @@
 #include "ops/ops.def"
 #undef SDX_OP
 
-/* A build without the libraries of operator X defines SDX_WITHOUT_X as `,LEAVE_OUT`, which then is the second argument. */
+/* A build without the libraries of operator X defines SDX_WITHOUT_X as `,LEAVE_OUT`, which then is the second argument.
+ */
 #define LIST(op) &op,
 #define LEAVE_OUT(op)
 #define SECOND(a, b, ...) b
-#define CHOOSE(...) SECOND(__VA_ARGS__)
+#define CHOOSE(...)       SECOND(__VA_ARGS__)
 const sdx_op *const sdx_ops[] = {
 #define SDX_OP(name) CHOOSE(SDX_WITHOUT_##name, LIST, )(sdx_op_##name)
 #include "ops/ops.def"
