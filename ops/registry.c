@@ -6,8 +6,7 @@
 #include "ops/ops.def"
 #undef SDX_OP
 
-/* A build without the libraries of operator X defines SDX_WITHOUT_X as `,LEAVE_OUT`, which then is the second argument.
- */
+/* A build without the libraries of operator X defines SDX_WITHOUT_X as `,LEAVE_OUT`, which is then the second word. */
 #define LIST(op) &op,
 #define LEAVE_OUT(op)
 #define SECOND(a, b, ...) b
