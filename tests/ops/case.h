@@ -64,6 +64,9 @@ double sdx_case_float(const sdx_case_run *run, const char *name, double otherwis
 const char *sdx_case_string(const sdx_case_run *run, const char *name, const char *otherwise);
 /* Copies at most `most` entries; returns how many there are, -1 when the attribute is not given. */
 int sdx_case_ints(const sdx_case_run *run, const char *name, int64_t *values, int most);
+/* Entry k of a list; NULL, or `otherwise`, beyond its end and when the attribute is not given. */
+const char *sdx_case_strings(const sdx_case_run *run, const char *name, int k);
+double sdx_case_floats(const sdx_case_run *run, const char *name, int k, double otherwise);
 /* Position in `in`, which is broadcast to `out`, of out's element `index`. */
 int64_t sdx_ref_broadcast(const sdx_ref *in, const sdx_ref *out, int64_t index);
 /* Product of dims [from, to). */

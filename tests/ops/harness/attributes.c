@@ -77,6 +77,17 @@ int sdx_case_ints(const sdx_case_run *run, const char *name, int64_t *values, in
     return (int)attr->n;
 }
 
+const char *sdx_case_strings(const sdx_case_run *run, const char *name, int k) {
+    const sdx_attr *attr = find(run, name);
+    if (!attr || (size_t)k >= attr->n) return NULL;
+    return sdx_arena_copy(&stage_of(run)->arena, attr->strings[k].data, attr->strings[k].size, NULL);
+}
+
+double sdx_case_floats(const sdx_case_run *run, const char *name, int k, double otherwise) {
+    const sdx_attr *attr = find(run, name);
+    return (double)(attr && (size_t)k < attr->n ? attr->floats[k] : (float)otherwise);
+}
+
 double *sdx_case_output(sdx_case_run *run, int k, int rank, const int64_t *dims) {
     sdx_ref *out = &run->out[k];
     stage *s = (stage *)stage_of(run);
