@@ -7,15 +7,13 @@
 
 /* f32 and f64; those of the second line (some) integers or bool too. y has the dtype of x, but bool for the last two.
  * p[0], p[1] are alpha, gamma | alpha, beta | bias, lambd | detect_negative, detect_positive. */
-#define SDX_UNARY_MAP(X)                                                                                               \
-    X(Floor)                                                                                                           \
-    X(Ceil)                                                                                                            \
-    X(Round)                                                                                                           \
-    X(Sqrt)                                                                                                            \
-    X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) \
-        X(Atanh) X(Sigmoid) X(LeakyRelu) X(Elu) X(Selu) X(Celu) X(ThresholdedRelu) X(Softplus) X(Softsign)             \
-            X(HardSigmoid) X(HardSwish) X(Swish) X(Mish) X(Gelu) X(GeluTanh) X(Abs) X(Neg) X(Sign) X(Relu) X(Shrink)   \
-                X(Erf) X(Not) X(BitwiseNot) X(IsNaN) X(IsInf)
+// clang-format off
+#define SDX_UNARY_MAP(X) \
+    X(Floor) X(Ceil) X(Round) X(Sqrt) X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan) \
+    X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Sigmoid) X(LeakyRelu) X(Elu) X(Selu) X(Celu) \
+    X(ThresholdedRelu) X(Softplus) X(Softsign) X(HardSigmoid) X(HardSwish) X(Swish) X(Mish) X(Gelu) X(GeluTanh) \
+    X(Abs) X(Neg) X(Sign) X(Relu) X(Shrink) X(Erf) X(Not) X(BitwiseNot) X(IsNaN) X(IsInf)
+// clang-format on
 typedef enum sdx_unary_id {
 #define X(name) SDX_UNARY_##name,
     SDX_UNARY_MAP(X)
@@ -26,13 +24,11 @@ typedef void (*sdx_unary_fn)(const void *x, void *y, int64_t n, const float *p);
 
 /* Pow of integers: both i64. Shl, Shr by a negative amount or the width and more: as far as it goes (0, or -1 for a
  * negative number shifted right). Integer Div, Mod and Fmod: the caller has refused zeros in b. */
-#define SDX_BINARY_MAP(X)                                                                                              \
-    X(Add)                                                                                                             \
-    X(Sub)                                                                                                             \
-    X(Mul)                                                                                                             \
-    X(Div)                                                                                                             \
-    X(Mod) X(Fmod) X(Pow) X(Max) X(Min) X(PRelu) X(And) X(Or) X(Xor) X(BitwiseAnd) X(BitwiseOr) X(BitwiseXor) X(Shl)   \
-        X(Shr) X(Equal) X(Greater) X(GreaterOrEqual) /* y is bool from here on */
+// clang-format off
+#define SDX_BINARY_MAP(X) \
+    X(Add) X(Sub) X(Mul) X(Div) X(Mod) X(Fmod) X(Pow) X(Max) X(Min) X(PRelu) X(And) X(Or) X(Xor) X(BitwiseAnd) \
+    X(BitwiseOr) X(BitwiseXor) X(Shl) X(Shr) X(Equal) X(Greater) X(GreaterOrEqual) /* y is bool from here on */
+// clang-format on
 typedef enum sdx_binary_id {
 #define X(name) SDX_BINARY_##name,
     SDX_BINARY_MAP(X)
