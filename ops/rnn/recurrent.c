@@ -142,8 +142,13 @@ static void place(sdx_recurrence *q, pieces *room, int threads, bool has_peephol
     for (int k = 0; k < 2; k++) q->h[k] = TAKE(room, q->size, directions, q->batch, hidden);
     if (q->p->cell->has_c) q->c = TAKE(room, q->size, directions, q->batch, hidden);
     if (q->p->cell->has_extra) q->extra = TAKE(room, q->size, directions, q->batch, hidden);
-    if (!q->vectors) q->panels = TAKE(room, q->size, directions, q->p->cell->gates, sdx_steps_padded(hidden), hidden);
-    q->rooms = TAKE(room, sdx_steps_room(q), threads);
+    if (!q->vectors) {
+        const int64_t rows = sdx_steps_rows(q);
+        q->panels = TAKE(room, q->size, directions, q->p->cell->gates, sdx_steps_lines(q), hidden);
+        for (int k = 0; k < 2; k++) q->h_panels[k] = TAKE(room, q->size, directions, rows, hidden);
+        if (q->phases > 1) q->extra_panels = TAKE(room, q->size, directions, rows, hidden);
+    }
+    q->rooms = TAKE(room, sdx_align((size_t)hidden * q->size), threads);
     q->product_room = TAKE(room, 1, product_bytes(q, threads));
 }
 

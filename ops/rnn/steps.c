@@ -8,8 +8,6 @@
 
 enum {
     MOST_ROWS = 84,       /* of a block: whole panels of 4, 6 and 14 rows */
-    MOST_MR = 14,         /* of every kernel table */
-    PANEL_BYTES = 128,    /* of one step of the widest panel of R */
     NEAR_BYTES = 1 << 20, /* of R that stays in the second-level cache of every core */
     LINES_BYTES = 16384,  /* of R that all rows use before the next */
     FEW_STEPS = 4,        /* too few to pay for the panels of R */
@@ -59,24 +57,18 @@ void sdx_steps_cut(sdx_recurrence *q) {
     q->row_block = most(1, ceil_div(q->batch, most(1, ceil_div(q->batch, q->row_block))));
 }
 
-int64_t sdx_steps_padded(int64_t hidden) { return hidden + PANEL_BYTES / 4; }
+static int64_t row_blocks(const sdx_recurrence *q) { return ceil_div(q->batch, q->row_block); }
+static int64_t unit_blocks(const sdx_recurrence *q) { return ceil_div(q->hidden, q->unit_block); }
 
-static size_t line_bytes(const sdx_recurrence *q) {
-    int64_t bytes = times((int64_t)q->size, q->hidden);
-    return sdx_align((size_t)bytes);
-}
-
-/* The panels of a block of rows and a line for the cell. */
-size_t sdx_steps_room(const sdx_recurrence *q) {
-    return (size_t)times((int64_t)line_bytes(q), least(q->batch, MOST_ROWS) + MOST_MR + 1);
-}
+int64_t sdx_steps_lines(const sdx_recurrence *q) { return round_up(q->hidden, q->nr); }
+int64_t sdx_steps_rows(const sdx_recurrence *q) { return row_blocks(q) * round_up(q->row_block, q->mr); }
 
 /* ---- products with R -------------------------------------------------------------------------------------------- */
 
 static void pack_gates(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const sdx_recurrence *q = argument;
-    const int64_t lines = round_up(q->hidden, q->nr), blocks = lines / q->nr;
+    const int64_t lines = sdx_steps_lines(q), blocks = lines / q->nr;
     for (int64_t k = begin; k < end; k++) { /* one panel */
         const int64_t gate = k / blocks, line = k % blocks * q->nr, panel = q->nr * q->hidden;
         const char *from = q->r + (size_t)((gate * q->hidden + line) * q->hidden) * q->size;
@@ -86,8 +78,32 @@ static void pack_gates(void *argument, int64_t begin, int64_t end, int worker) {
     }
 }
 
+/* Where the panels hold unit 0 of a row of the batch; its units lie mr elements apart. */
+static char *row_in_panels(const sdx_recurrence *q, char *panels, int64_t direction, int64_t row) {
+    const int64_t block = row / q->row_block, r = row % q->row_block;
+    const int64_t rows = (direction * row_blocks(q) + block) * round_up(q->row_block, q->mr) + r / q->mr * q->mr;
+    return panels + (size_t)(rows * q->hidden + r % q->mr) * q->size;
+}
+
+/* n units of a row, from `unit` on, go into the panels too. */
+static void put_in_panels(const sdx_recurrence *q, char *panels, int64_t direction, int64_t row, int64_t unit,
+                          const void *h, int64_t n) {
+    char *to = row_in_panels(q, panels, direction, row) + (size_t)(unit * q->mr) * q->size;
+    const int64_t step = q->mr;
+    if (q->size == 8)
+        for (int64_t j = 0; j < n; j++) ((double *)(void *)to)[j * step] = ((const double *)h)[j];
+    else
+        for (int64_t j = 0; j < n; j++) ((float *)(void *)to)[j * step] = ((const float *)h)[j];
+}
+
 sdx_status sdx_steps_pack(sdx_compute *compute, sdx_recurrence *q) {
     if (q->vectors) return SDX_OK;
+    const size_t bytes = (size_t)(q->p->directions * sdx_steps_rows(q) * q->hidden) * q->size;
+    for (int k = 0; k < 2; k++) memset(q->h_panels[k], 0, bytes);
+    if (q->extra_panels) memset(q->extra_panels, 0, bytes);
+    for (int64_t k = 0; k < q->p->directions * q->batch; k++)
+        put_in_panels(q, q->h_panels[0], k / q->batch, k % q->batch, 0, q->h[0] + (size_t)(k * q->hidden) * q->size,
+                      q->hidden);
     const int64_t panels = q->p->directions * q->p->cell->gates * ceil_div(q->hidden, q->nr);
     return sdx_for(compute, panels, sdx_grain(q->nr * q->hidden), pack_gates, q);
 }
@@ -113,7 +129,8 @@ static char *gates(const sdx_recurrence *q, const part *t, int64_t row) {
     return q->gate[t->direction] + (size_t)(line * q->width) * q->size;
 }
 
-/* c, rows ldc elements apart, gets (or takes in) the product of the state `h` with the lines of R of this gate. */
+/* c, rows ldc elements apart, gets (or takes in) the product of the state `h` with the lines of R of this gate. h: rows
+ * for dot products, else panels. */
 typedef struct target {
     int gate;
     const char *h;
@@ -141,13 +158,13 @@ static void multiply_vectors(const sdx_recurrence *q, const part *t, const targe
 
 static void multiply_tiles(const sdx_recurrence *q, const part *t, const target *to) {
     const int64_t gate = t->direction * q->p->cell->gates + to->gate, hidden = q->hidden;
-    const int64_t size = (int64_t)q->size, lines = round_up(hidden, q->nr);
+    const int64_t size = (int64_t)q->size, lines = sdx_steps_lines(q);
     const char *b = q->panels + (gate * lines + t->unit) * hidden * size;
     for (int64_t k = 0; k < hidden; k += DEPTH)
         for (int64_t j = 0; j < t->units; j += q->nr)
             for (int64_t i = 0; i < t->rows; i += q->mr) {
                 sdx_gemm_tile tile = {.k = least(DEPTH, hidden - k),
-                                      .a = t->room + (i * hidden + k * q->mr) * size,
+                                      .a = to->h + (i * hidden + k * q->mr) * size,
                                       .b = b + (j * hidden + k * q->nr) * size,
                                       .c = to->c + (i * to->ldc + j) * size,
                                       .ldc = to->ldc,
@@ -169,12 +186,9 @@ static void multiply(const sdx_recurrence *q, const part *t, const target *to) {
 /* The products that come before update `phase`. A second one is that of the last gate with `extra`. */
 static void products(const sdx_recurrence *q, const part *t, int phase) {
     const int last = q->p->cell->gates - 1, before = q->phases > 1 || q->p->linear_before_reset ? last : last + 1;
-    const char *h = state(q, phase == 0 ? q->h[t->step % 2] : q->extra, t, t->row);
-    if (!q->vectors) {
-        const int64_t panel = q->hidden * q->mr;
-        (q->size == 8 ? q->math.kernels->pack_64 : q->math.kernels->pack_32)(h, q->hidden, 1, t->rows, q->hidden, q->mr,
-                                                                             panel, t->room);
-    }
+    const char *h =
+        q->vectors ? state(q, phase == 0 ? q->h[t->step % 2] : q->extra, t, t->row)
+                   : row_in_panels(q, phase == 0 ? q->h_panels[t->step % 2] : q->extra_panels, t->direction, t->row);
     char *line = gates(q, t, t->row);
     for (int g = phase == 0 ? 0 : last; g < (phase == 0 ? before : last + 1); g++) {
         char *c = line + (size_t)(g * q->hidden + t->unit) * q->size;
@@ -217,28 +231,38 @@ static void give(const sdx_recurrence *q, const part *t, int64_t row, const char
         memset(y, 0, (size_t)t->units * size);
 }
 
+/* The part's units of a row are in `base`; the panels beside it get them too. */
+static void share(const sdx_recurrence *q, const part *t, int64_t row, char *base, char *panels) {
+    if (q->vectors) return;
+    const char *h = state(q, base, t, row) + (size_t)t->unit * q->size;
+    put_in_panels(q, panels, t->direction, row, t->unit, h, t->units);
+}
+
 static void update_row(const sdx_recurrence *q, const part *t, int64_t row, int phase) {
     const sdx_recurrent_params *p = q->p;
     const size_t at = (size_t)t->unit * q->size, line = (size_t)q->hidden * q->size;
     const bool final = phase == q->phases - 1;
+    const int64_t next = (t->step + 1) % 2;
     const char *h = state(q, q->h[t->step % 2], t, row) + at;
-    char *h_new = state(q, q->h[(t->step + 1) % 2], t, row) + at;
-    if (q->lengths && time_of(q, t) >= q->lengths[row]) {
-        if (!final) return;
+    char *h_new = state(q, q->h[next], t, row) + at;
+    const bool over = q->lengths && time_of(q, t) >= q->lengths[row];
+    if (over && final) {
         memcpy(h_new, h, (size_t)t->units * q->size);
-        give(q, t, row, NULL);
-        return;
+    } else if (!over) {
+        sdx_cell_row cell = {.h = h, .h_new = h_new, .n = t->units};
+        for (int g = 0; g < p->cell->gates; g++) cell.gate[g] = gates(q, t, row) + (size_t)g * line + at;
+        if (q->c) cell.c = state(q, q->c, t, row) + at;
+        if (q->extra) cell.extra = state(q, q->extra, t, row) + at;
+        for (int k = 0; q->peepholes && k < 3; k++)
+            cell.peephole[k] = q->peepholes + (size_t)(t->direction * 3 + k) * line + at;
+        cell.f = p->activation + t->direction * p->cell->functions;
+        cell.room = t->room;
+        p->cell->update(&q->math, &cell, phase);
+        if (!final) share(q, t, row, q->extra, q->extra_panels);
     }
-    sdx_cell_row cell = {.h = h, .h_new = h_new, .n = t->units};
-    for (int g = 0; g < p->cell->gates; g++) cell.gate[g] = gates(q, t, row) + (size_t)g * line + at;
-    if (q->c) cell.c = state(q, q->c, t, row) + at;
-    if (q->extra) cell.extra = state(q, q->extra, t, row) + at;
-    for (int k = 0; q->peepholes && k < 3; k++)
-        cell.peephole[k] = q->peepholes + (size_t)(t->direction * 3 + k) * line + at;
-    cell.f = p->activation + t->direction * p->cell->functions;
-    cell.room = t->room;
-    p->cell->update(&q->math, &cell, phase);
-    if (final) give(q, t, row, h_new);
+    if (!final) return;
+    share(q, t, row, q->h[next], q->h_panels[next]);
+    give(q, t, row, over ? NULL : h_new);
 }
 
 static void run_part(const sdx_recurrence *q, const part *t, int phase) {
@@ -254,12 +278,10 @@ typedef struct step_job {
     int phase;
 } step_job;
 
-static int64_t row_blocks(const sdx_recurrence *q) { return ceil_div(q->batch, q->row_block); }
-static int64_t unit_blocks(const sdx_recurrence *q) { return ceil_div(q->hidden, q->unit_block); }
-
 static part part_of(const sdx_recurrence *q, int64_t task, int worker) {
     const int64_t rows = row_blocks(q), units = unit_blocks(q);
-    part t = {.direction = (int)(task / (rows * units)), .room = q->rooms + (size_t)worker * sdx_steps_room(q)};
+    part t = {.direction = (int)(task / (rows * units)),
+              .room = q->rooms + (size_t)worker * sdx_align((size_t)q->hidden * q->size)};
     t.row = task / units % rows * q->row_block;
     t.rows = least(q->row_block, q->batch - t.row);
     t.unit = task % units * q->unit_block;

@@ -17,10 +17,11 @@ typedef struct sdx_recurrence {
     const sdx_tensor *x_given, *y;
     const char *x, *w, *r; /* [steps, batch, input], [directions, width, input], [directions, width, hidden] */
     char *x_copy, *w_copy, *r_copy;
-    char *bias, *r_bias, *peepholes; /* [directions, width], [directions, hidden], [directions, 3, hidden] */
-    char *gate[SDX_DIRECTIONS];      /* [chunk, batch, width] */
-    char *h[2], *c, *extra;          /* [directions, batch, hidden]; h[s % 2] is the state before step s */
-    char *panels;                    /* R by direction and gate */
+    char *bias, *r_bias, *peepholes;  /* [directions, width], [directions, hidden], [directions, 3, hidden] */
+    char *gate[SDX_DIRECTIONS];       /* [chunk, batch, width] */
+    char *h[2], *c, *extra;           /* [directions, batch, hidden]; h[s % 2] is the state before step s */
+    char *panels;                     /* R by direction and gate */
+    char *h_panels[2], *extra_panels; /* the same as h and extra, as left factors: panels of each block of rows */
     char *rooms, *product_room;
     const int32_t *lengths;
     /* How a step is cut. vectors: a product is made of dot products. apart: a task has rows of its own and runs all
@@ -31,9 +32,10 @@ typedef struct sdx_recurrence {
 
 /* Sets mr, nr, chunk and the cut, from the shape. */
 void sdx_steps_cut(sdx_recurrence *q);
-/* Upper bounds for any kernel table: lines of the panels of one gate; bytes of one worker's room. */
-int64_t sdx_steps_padded(int64_t hidden);
-size_t sdx_steps_room(const sdx_recurrence *q);
+/* Lines of the panels of one gate, rows of those of a state. */
+int64_t sdx_steps_lines(const sdx_recurrence *q);
+int64_t sdx_steps_rows(const sdx_recurrence *q);
+/* R and the first state as panels. */
 sdx_status sdx_steps_pack(sdx_compute *compute, sdx_recurrence *q);
 /* Steps [first, last). */
 sdx_status sdx_steps_run(sdx_compute *compute, sdx_recurrence *q);
