@@ -132,24 +132,34 @@ def _dims(shape):
     return (c_int64 * max(len(shape), 1))(*shape)
 
 
-def to_value(item):
-    """A new sdx_value from an array, list, dict or None, and what must stay alive with it."""
-    if item is None:
-        return call(lib.sdx_value_optional, None, 1), []
-    if isinstance(item, list):
-        pairs = [to_value(entry) for entry in item]
+def _release(handles):
+    for handle in handles:
+        lib.sdx_value_release(handle)
+
+
+def to_value(item, kind=TENSOR, dtype=1):
+    """A new sdx_value from an array, list, dict or None, and what must stay alive with it. `kind` and `dtype` are those
+    of the input it is for: they say what an empty list or None is, and that a value stands for an optional one."""
+    if kind == OPTIONAL or item is None:
+        inner, keep = (None, []) if item is None else to_value(item, TENSOR, dtype)
+        try:
+            return call(lib.sdx_value_optional, inner, dtype), keep
+        finally:
+            lib.sdx_value_release(inner)
+    if isinstance(item, (list, tuple)):
+        pairs = [to_value(entry, TENSOR, dtype) for entry in item]
         handles = (c_void_p * max(len(pairs), 1))(*[handle for handle, _ in pairs])
-        value = call(lib.sdx_value_sequence, handles, len(pairs), 1)
-        for handle, _ in pairs:
-            lib.sdx_value_release(handle)
-        return value, [alive for _, alive in pairs]
+        try:
+            return call(lib.sdx_value_sequence, handles, len(pairs), dtype), [alive for _, alive in pairs]
+        finally:
+            _release(handles[:len(pairs)])
     if isinstance(item, dict):
         keys, keep_keys = to_value(numpy.array(list(item.keys())))
-        values, keep_values = to_value(numpy.array(list(item.values())))
-        value = call(lib.sdx_value_map, keys, values)
-        lib.sdx_value_release(keys)
-        lib.sdx_value_release(values)
-        return value, [keep_keys, keep_values]
+        values, keep_values = to_value(numpy.array(list(item.values()), dtype=NUMPY.get(dtype, object)))
+        try:
+            return call(lib.sdx_value_map, keys, values), [keep_keys, keep_values]
+        finally:
+            _release((keys, values))
     array = numpy.asarray(item)
     if array.dtype.kind in "OUS":
         texts = [t if isinstance(t, bytes) else str(t).encode() for t in array.ravel()]

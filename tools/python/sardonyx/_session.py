@@ -16,6 +16,7 @@ class NodeArg:
 
     def __init__(self, info):
         self.name = info.name.decode()
+        self.has_default = info.has_default
         element = f"tensor({NAMES.get(info.dtype, 'undefined')})"
         self.type = f"seq({element})" if info.kind == SEQUENCE else element
         self.shape = [self._dim(info, d) for d in range(max(info.rank, 0))]
@@ -38,6 +39,8 @@ class InferenceSession:
             self._model = call(lib.sdx_model_from_memory, bytes(model), len(model), ctypes.byref(options))
         else:
             self._model = call(lib.sdx_model_open, os.fsencode(model), ctypes.byref(options))
+        infos = [lib.sdx_model_input(self._model, i).contents for i in range(lib.sdx_model_input_count(self._model))]
+        self._types = {info.name.decode(): (info.kind, info.dtype) for info in infos}
         settings = SessionOptions(ctypes.sizeof(SessionOptions), threads, memory_limit, seed, False)
         self._session = call(lib.sdx_session_create, self._model, ctypes.byref(settings))
 
@@ -61,8 +64,8 @@ class InferenceSession:
         alive, handles = [], []
         outputs = (Binding * max(len(names), 1))(*[Binding(name.encode(), None) for name in names])
         try:
-            for item in feeds.values():
-                handle, keep = to_value(item)
+            for name, item in feeds.items():
+                handle, keep = to_value(item, *self._types.get(name, ()))
                 handles.append(handle)
                 alive.append(keep)
             inputs = (Binding * max(len(feeds), 1))(
