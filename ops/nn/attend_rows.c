@@ -178,7 +178,7 @@ static void combine_row(const rows_job *job, const room *r, int64_t head, int64_
         float weight = expf(part[n] - (max == -INFINITY ? 0 : max)), share = part[n + 1];
         if (share == 0) continue;
         sum += share * weight;
-        job->kernels->decay_add_f32(r->line, 1, n, n, NULL, &weight, part);
+        job->kernels->state_step_f32(r->line, 1, n, n, NULL, &weight, part, NULL, NULL);
     }
     float inverse = sum == 0 ? 0 : 1 / sum;
     job->kernels->binary(SDX_BINARY_Mul, SDX_F32)(r->line, 1, &inverse, 0, r->line, n);

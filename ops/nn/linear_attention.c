@@ -191,31 +191,40 @@ static void load_decay(const linear_job *job, const linear_room *r, int64_t toke
     }
 }
 
-/* One token of a head: columns [first, first + n) of S, v and the outputs. */
+/* v becomes beta (v - S^T k), S as it is after its decay. */
+static void correct(const linear_job *job, const linear_room *r, int64_t token, int64_t head, int64_t n) {
+    const int64_t keys = job->shape.keys, last = job->in[BETA]->dim[2];
+    const float *kept = r->key;
+    float beta;
+    load(job, BETA, token * last + (last == 1 ? 0 : head), 1, &beta);
+    if (job->params->gated) {
+        job->multiply(r->key, 1, r->decay, 1, r->kept, keys);
+        kept = r->kept;
+    }
+    job->kernels->state_read_f32(r->state, keys, n, COLUMNS, kept, r->found);
+    job->subtract(r->value, 1, r->found, 1, r->value, n);
+    job->multiply(r->value, 1, &beta, 0, r->value, n);
+}
+
+/* One token of a head: columns [first, first + n) of S, v and the outputs. The first query reads S as it is written. */
 static void step(const linear_job *job, const linear_room *r, int64_t token, int64_t head, int64_t first, int64_t n) {
     const linear_params *p = job->params;
     const linear_shape *s = &job->shape;
-    const int64_t group = p->q_heads / p->kv_heads;
+    const int64_t group = p->q_heads / p->kv_heads, row = token * p->q_heads + head * group;
     load(job, KEY, (token * p->kv_heads + head) * s->keys, s->keys, r->key);
     load(job, VALUE, (token * p->kv_heads + head) * s->values + first, n, r->value);
+    if (job->out[0]) load(job, QUERY, row * s->keys, s->keys, r->query);
     if (p->gated) load_decay(job, r, token, head);
-    if (p->delta) {
-        const int64_t last = job->in[BETA]->dim[2];
-        const float *kept = r->key;
-        float beta;
-        load(job, BETA, token * last + (last == 1 ? 0 : head), 1, &beta);
-        if (p->gated) job->multiply(r->key, 1, r->decay, 1, r->kept, s->keys), kept = r->kept;
-        job->kernels->gemv_rows_f32(kept, r->state, COLUMNS, s->keys, n, r->found);
-        job->subtract(r->value, 1, r->found, 1, r->value, n);
-        job->multiply(r->value, 1, &beta, 0, r->value, n);
-    }
-    job->kernels->decay_add_f32(r->state, s->keys, n, COLUMNS, p->gated ? r->decay : NULL, r->key, r->value);
+    if (p->delta) correct(job, r, token, head, n);
+    job->kernels->state_step_f32(r->state, s->keys, n, COLUMNS, p->gated ? r->decay : NULL, r->key, r->value,
+                                 job->out[0] ? r->query : NULL, r->out);
     for (int64_t g = 0; job->out[0] && g < group; g++) {
-        const int64_t row = token * p->q_heads + head * group + g;
-        load(job, QUERY, row * s->keys, s->keys, r->query);
-        job->kernels->gemv_rows_f32(r->query, r->state, COLUMNS, s->keys, n, r->out);
+        if (g) {
+            load(job, QUERY, (row + g) * s->keys, s->keys, r->query);
+            job->kernels->state_read_f32(r->state, s->keys, n, COLUMNS, r->query, r->out);
+        }
         job->multiply(r->out, 1, &job->scale, 0, r->out, n);
-        store(job, 0, row * s->values + first, n, r->out);
+        store(job, 0, (row + g) * s->values + first, n, r->out);
     }
 }
 
