@@ -24,6 +24,20 @@ typedef struct sdx_gemm_tile {
     double low, high;
 } sdx_gemm_tile;
 
+/* Panels of 8-bit integers for gemm_tile_dot: element (line, q) is x[line * line_step + q * k_step], one of the steps is
+ * 1. dot_group steps of k make one 4-byte element of a panel; panel r / width starts at to + r / width * panel. Groups of
+ * four hold the bytes as they are, A as i8 and B as u8 (128 is added or taken away), and sums[line] grows by what a line
+ * holds; groups of two hold x - zero[line] as i16. Missing lines and steps are zeros. */
+typedef struct sdx_dot_pack {
+    const uint8_t *x;
+    int64_t line_step, k_step, lines, k, panel;
+    int width;
+    bool is_signed, is_b;
+    const int32_t *zero;
+    int32_t *sums; /* NULL: not wanted */
+    uint32_t *to;
+} sdx_dot_pack;
+
 /* One plane of a depthwise convolution. */
 typedef struct sdx_depthwise {
     const float *x, *w; /* w: kernel[0] x kernel[1] */

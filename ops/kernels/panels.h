@@ -14,7 +14,7 @@ size_t sdx_product_packed_bytes(const struct sdx_kernels *kernels, sdx_dtype dty
 void sdx_product_pack(const struct sdx_kernels *kernels, sdx_dtype dtype, bool is_b, int64_t batch, int64_t lines,
                       int64_t k, const void *data, int64_t line_step, int64_t k_step, void *to);
 
-/* Elements are f32 for the 16-bit floats. */
+/* Elements are f32 for the 16-bit floats, and groups of bytes for i8. */
 size_t sdx_panel_element(sdx_dtype dtype);
 /* Bytes of matrices * lines (to whole panels) * k elements, to whole cache lines; false on overflow. */
 bool sdx_panel_bytes(int64_t matrices, int64_t lines, int width, int64_t k, size_t element, size_t *out);

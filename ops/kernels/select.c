@@ -7,7 +7,8 @@
 #define SDX_KERNEL(levels, result, name, ...)                                                                          \
     result sdx_k_##name##_generic(__VA_ARGS__);                                                                        \
     result sdx_k_##name##_avx2(__VA_ARGS__);                                                                           \
-    result sdx_k_##name##_avx512(__VA_ARGS__);
+    result sdx_k_##name##_avx512(__VA_ARGS__);                                                                         \
+    result sdx_k_##name##_vnni(__VA_ARGS__);
 #include "ops/kernels/kernels.def"
 #undef SDX_KERNEL
 
@@ -24,32 +25,44 @@ static void fill_generic(sdx_kernels *k) {
 #define AVX2_IN_AVX2(name) SET(name, avx2)
 #define AVX2_IN_AVX512(name)
 #define AVX2_IN_GENERIC(name)
+#define AVX2_IN_VNNI(name)   SET(name, avx2)
 #define AVX512_IN_SIMD(name) SET(name, avx512)
 #define AVX512_IN_AVX2(name)
 #define AVX512_IN_AVX512(name) SET(name, avx512)
 #define AVX512_IN_GENERIC(name)
+#define AVX512_IN_VNNI(name) SET(name, avx512)
+#define VNNI_IN_SIMD(name)
+#define VNNI_IN_AVX2(name)
+#define VNNI_IN_AVX512(name)
+#define VNNI_IN_GENERIC(name)
+#define VNNI_IN_VNNI(name) SET(name, vnni)
 
-static void overlay(sdx_kernels *k, sdx_isa isa) {
-    if (isa >= SDX_ISA_AVX2) {
+static void overlay(sdx_kernels *k, sdx_cpu cpu) {
+    if (cpu.isa >= SDX_ISA_AVX2) {
 #define SDX_KERNEL(levels, result, name, ...) AVX2_IN_##levels(name)
 #include "ops/kernels/kernels.def"
 #undef SDX_KERNEL
     }
-    if (isa >= SDX_ISA_AVX512) {
+    if (cpu.isa >= SDX_ISA_AVX512) {
 #define SDX_KERNEL(levels, result, name, ...) AVX512_IN_##levels(name)
+#include "ops/kernels/kernels.def"
+#undef SDX_KERNEL
+    }
+    if (cpu.isa >= SDX_ISA_AVX512 && cpu.vnni) {
+#define SDX_KERNEL(levels, result, name, ...) VNNI_IN_##levels(name)
 #include "ops/kernels/kernels.def"
 #undef SDX_KERNEL
     }
 }
 #else
-static void overlay(sdx_kernels *k, sdx_isa isa) { (void)k, (void)isa; }
+static void overlay(sdx_kernels *k, sdx_cpu cpu) { (void)k, (void)cpu; }
 #endif
 
 static void fill(sdx_kernels *k, sdx_cpu cpu) {
     k->cpu = cpu;
     k->blas = NULL;
     fill_generic(k);
-    overlay(k, cpu.isa);
+    overlay(k, cpu);
 }
 
 bool sdx_kernels_at(sdx_isa isa, sdx_kernels *out) {

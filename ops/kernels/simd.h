@@ -9,7 +9,10 @@
 #include "runtime/base/half.h"
 #include <string.h>
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#if defined(SDX_LEVEL_VNNI)
+#define SDX_LEVEL        vnni
+#define SDX_LEVEL_AVX512 1
+#elif defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #define SDX_LEVEL        avx512
 #define SDX_LEVEL_AVX512 1
 #elif defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)

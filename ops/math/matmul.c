@@ -30,8 +30,7 @@ sdx_status sdx_matmul_infer(sdx_infer *infer, int a, int b) {
     return SDX_OK;
 }
 
-/* Element steps over the common batch dimensions, 0 where broadcast. */
-static void set_steps(const sdx_matmul_side *side, int batch_rank, int64_t matrix, int64_t *step) {
+void sdx_matmul_steps(const sdx_matmul_side *side, int batch_rank, int64_t matrix, int64_t *step) {
     const int own = side->rank > 2 ? side->rank - 2 : 0;
     int64_t at = matrix;
     for (int d = 0; d < batch_rank; d++) step[d] = 0;
@@ -41,7 +40,7 @@ static void set_steps(const sdx_matmul_side *side, int batch_rank, int64_t matri
     }
 }
 
-void sdx_matmul_describe(sdx_product *product, const sdx_matmul_side *a, const sdx_matmul_side *b) {
+void sdx_matmul_batches(sdx_product *product, const sdx_matmul_side *a, const sdx_matmul_side *b) {
     product->m = a->rank > 1 ? a->dim[a->rank - 2] : 1;
     product->k = a->dim[a->rank - 1];
     product->n = b->rank > 1 ? b->dim[b->rank - 1] : 1;
@@ -54,13 +53,14 @@ void sdx_matmul_describe(sdx_product *product, const sdx_matmul_side *a, const s
     }
     product->a.line_step = product->k, product->a.k_step = 1;
     product->b.line_step = 1, product->b.k_step = product->n;
-    set_steps(a, product->batch_rank, product->m * product->k, product->a.batch_step);
-    set_steps(b, product->batch_rank, product->k * product->n, product->b.batch_step);
-    if (batch_b > 0) {
-        int64_t matrices = 1;
-        for (int d = 0; d < batch_b; d++) matrices *= b->dim[d];
-        if (matrices != 1) return;
-    }
+    sdx_matmul_steps(a, product->batch_rank, product->m * product->k, product->a.batch_step);
+    sdx_matmul_steps(b, product->batch_rank, product->k * product->n, product->b.batch_step);
+}
+
+void sdx_matmul_describe(sdx_product *product, const sdx_matmul_side *a, const sdx_matmul_side *b) {
+    sdx_matmul_batches(product, a, b);
+    for (int d = 0; d < b->rank - 2; d++)
+        if (b->dim[d] != 1) return;
     /* One B for all: the batch joins the rows. */
     for (int d = 0; d < product->batch_rank; d++) product->m *= product->batch_dim[d];
     product->batch_rank = 0;

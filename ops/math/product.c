@@ -22,7 +22,7 @@ static const int shapes[][2] = {{4, 8}, {6, 16}, {14, 32}};
 /* How one product is cut. Sizes in lines and elements. */
 typedef struct plan {
     size_t element; /* of panels: 4 or 8 */
-    bool narrow;    /* 16-bit floats: C is built in f32 by the worker */
+    bool narrow;    /* 16-bit floats, groups of bytes: C is built in f32, i32 by the worker */
     int mr, nr;
     int64_t batch, m, n, k, most_depth;
     int64_t block_m, block_n, depth, blocks_m, blocks_n, blocks_k;
@@ -35,7 +35,7 @@ typedef struct plan {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16; }
+static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16 || dtype == SDX_I8; }
 
 /* Halves blocks until there are enough of them. The lines of a packed factor are cut first, while the other factor is
  * reused enough: blocks that differ in the other one alone follow each other, so that a constant, which may be larger
@@ -152,9 +152,7 @@ static int64_t batch_offset(const sdx_product *product, const sdx_factor *factor
     return offset;
 }
 
-/* True when every batch reads the same matrix. */
-static bool is_one_matrix(const sdx_product *product, const sdx_factor *factor) {
-    if (factor->fill) return false;
+bool sdx_factor_is_one(const sdx_product *product, const sdx_factor *factor) {
     for (int d = 0; d < product->batch_rank; d++)
         if (factor->batch_step[d] != 0 && product->batch_dim[d] > 1) return false;
     return true;
@@ -367,7 +365,11 @@ static void run_block(const product_job *job, block *b, char *local) {
         run_tiles(job, b, pa, pb, depth, q == 0, q + 1 == p->blocks_k);
     }
     if (product->d || product->alpha != 1) affine(job, b);
-    if (round) round_block(job, b);
+    if (product->finish) {
+        sdx_block done = {b->batch, b->m, b->n, b->rows, b->columns, b->c, b->ldc};
+        product->finish(product->finish_context, &done);
+    } else if (round)
+        round_block(job, b);
 }
 
 static block block_at(const plan *p, int64_t t) {
@@ -529,8 +531,8 @@ sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *given, void 
         return sdx_for(compute, p->batch * ceil_div(p->n, vector_chunk(&product)), 1, run_vectors, &job);
     int mr = 0, nr = 0;
     job.kernels->gemm_shape(sdx_panel_element(product.dtype), &mr, &nr);
-    int64_t matrices_a = is_one_matrix(&product, &product.a) ? 1 : p->batch;
-    int64_t matrices_b = is_one_matrix(&product, &product.b) ? 1 : p->batch;
+    int64_t matrices_a = sdx_factor_is_one(&product, &product.a) ? 1 : p->batch;
+    int64_t matrices_b = sdx_factor_is_one(&product, &product.b) ? 1 : p->batch;
     if (!make_plan(p, product.dtype, mr, nr, product.a.packed, product.b.packed, matrices_a, matrices_b))
         return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "panels of a product of %lld x %lld x %lld", (long long)p->m,
                         (long long)p->n, (long long)p->k);
@@ -542,6 +544,8 @@ sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *given, void 
     bool whole = p->element == 8;
     if (product.dtype == SDX_F64)
         job.tile = job.kernels->gemm_tile_f64;
+    else if (product.dtype == SDX_I8)
+        job.tile = job.kernels->gemm_tile_dot;
     else if (sdx_dtype_class(product.dtype) == SDX_CLASS_FLOAT)
         job.tile = job.kernels->gemm_tile_f32;
     else
