@@ -58,7 +58,8 @@ static void pack_panel(const dot_job *job, bool is_b, int64_t batch, int64_t k, 
     const sdx_dot_factor *factor = factor_of(job, is_b);
     int32_t zero[WIDEST], *sums = is_b ? job->sums_b : job->sums_a;
     uint8_t bytes[STAGE];
-    sdx_dot_pack pack = {.lines = lines, .k = depth, .width = width, .is_signed = factor->dtype == SDX_I8, .is_b = is_b};
+    sdx_dot_pack pack = {
+        .lines = lines, .k = depth, .width = width, .is_signed = factor->dtype == SDX_I8, .is_b = is_b};
     pack.line_step = factor->line_step, pack.k_step = factor->k_step, pack.zero = zero, pack.to = to;
     if (job->group == 2) zeros_of(job, is_b, batch, line, lines, zero);
     if (sums) pack.sums = sums + batch * (is_b ? job->dot->n : job->dot->m) + line;
@@ -148,7 +149,8 @@ static int64_t batches(const sdx_dot *dot) {
 /* Zero points that differ by batch make matrices differ, too. */
 static sdx_factor panels_of(const sdx_dot_factor *factor, const side *s) {
     sdx_factor out = {.fill = fill_panels, .context = s};
-    for (int d = 0; d < SDX_MAX_RANK; d++) out.batch_step[d] = factor->batch_step[d] != 0 || factor->zero_batch_step[d] != 0;
+    for (int d = 0; d < SDX_MAX_RANK; d++)
+        out.batch_step[d] = factor->batch_step[d] != 0 || factor->zero_batch_step[d] != 0;
     return out;
 }
 

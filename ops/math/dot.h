@@ -6,8 +6,8 @@
 #define SDX_OPS_MATH_DOT_H
 #include "ops/math/product.h"
 
-/* Writes k [k, k + depth) of lines [line, line + lines) of a matrix as bytes: those of one k side by side, `pitch` apart
- * from the next. */
+/* Writes k [k, k + depth) of lines [line, line + lines) of a matrix as bytes: those of one k side by side, `pitch`
+ * apart from the next. */
 typedef void (*sdx_bytes_fn)(const void *context, int64_t batch, int64_t k, int64_t depth, int64_t line, int64_t lines,
                              int64_t pitch, uint8_t *to);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * QLinearMatMul: the product of quantized matrices, quantized again. 8-bit integers are multiplied as they are, exactly;
- * with a matrix of 8-bit floats both become f32. */
+ * QLinearMatMul: the product of quantized matrices, quantized again. 8-bit integers are multiplied as they are,
+ * exactly; with a matrix of 8-bit floats both become f32. */
 #include "ops/loop.h"
 #include "ops/math/dot_matmul.h"
 #include "ops/math/matmul.h"
@@ -92,8 +92,8 @@ static void widen_rows(void *argument, int64_t begin, int64_t end, int worker) {
         for (int64_t i = 0; i < columns; i++) {
             const int64_t line = job->is_b ? i : r % rows;
             if (i == 0 || (job->is_b && !single))
-                sdx_convert(job->kernels, job->zero->dtype,
-                            (const char *)job->zero->data + (single ? 0 : first + line), SDX_F32, &zero, 1);
+                sdx_convert(job->kernels, job->zero->dtype, (const char *)job->zero->data + (single ? 0 : first + line),
+                            SDX_F32, &zero, 1);
             to[i] -= zero;
         }
     }
@@ -168,8 +168,9 @@ static sdx_status qlinear_compute(sdx_compute *compute, const void *params) {
     return sdx_dot_run(compute, &dot, compute->scratch);
 }
 
-#define SIGNATURE(scale) \
-    "a:T1 a_scale:" scale " a_zero_point:T1 b:T2 b_scale:" scale " b_zero_point:T2 y_scale:" scale " y_zero_point:T3 -> y:T3"
+#define SIGNATURE(scale)                                                                                               \
+    "a:T1 a_scale:" scale " a_zero_point:T1 b:T2 b_scale:" scale " b_zero_point:T2 y_scale:" scale                     \
+    " y_zero_point:T3 -> y:T3"
 #define F8 "f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i8|u8"
 
 const sdx_op sdx_op_QLinearMatMul = {

@@ -11,12 +11,6 @@ static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 enum { NARROW_TAPS = 128 }; /* 16-bit weights of a depthwise plane are widened on the stack */
 
-static bool is_pointwise(const sdx_window *w) {
-    for (int d = 0; d < w->rank; d++)
-        if (w->kernel[d] != 1 || w->stride[d] != 1 || w->begin[d] != 0 || w->end[d] != 0) return false;
-    return true;
-}
-
 bool sdx_convolution_is_depthwise(const sdx_convolution *conv) {
     return conv->group > 1 && conv->channels == conv->group && conv->window.rank <= 2 && conv->dtype != SDX_F64 &&
            (conv->dtype == SDX_F32 || sdx_window_product(conv->window.kernel, conv->window.rank) <= NARROW_TAPS);
@@ -169,70 +163,21 @@ typedef struct gather_context {
     gather_fn gather;
     size_t in_size, out_size; /* of an element of x, of a panel */
     int64_t plane, outputs, taps, group_channels;
-    int64_t in_stride[SDX_MAX_SPATIAL];
 } gather_context;
-
-/* Outputs that lie side by side in the last dimension. */
-typedef struct run {
-    int64_t column, n;           /* of the panel */
-    int64_t at[SDX_MAX_SPATIAL]; /* input position under kernel place 0 of the first output, may be negative */
-} run;
-
-static int find_runs(const gather_context *g, int64_t n, int64_t columns, run *runs) {
-    const sdx_window *w = &g->conv->window;
-    int count = 0;
-    for (int64_t j = 0; j < columns;) {
-        run *r = &runs[count++];
-        int64_t rest = n + j;
-        for (int d = w->rank - 1; d >= 0; d--) {
-            int64_t o = rest % w->out[d];
-            rest /= w->out[d];
-            r->at[d] = o * w->stride[d] - w->begin[d];
-            if (d == w->rank - 1) r->n = least(w->out[d] - o, columns - j);
-        }
-        r->column = j;
-        j += r->n;
-    }
-    return count;
-}
-
-/* Where in a channel's plane a run starts under kernel place `tap`, and which of its columns [*left, *left + *inside)
- * are not padding. */
-static int64_t place_run(const gather_context *g, const run *r, int64_t tap, int64_t *left, int64_t *inside) {
-    const sdx_window *w = &g->conv->window;
-    int64_t offset = 0;
-    *left = r->n, *inside = 0;
-    for (int d = w->rank - 1; d >= 0; d--) {
-        int64_t at = r->at[d] + tap % w->kernel[d] * w->dilation[d];
-        tap /= w->kernel[d];
-        if (d < w->rank - 1) {
-            if (at < 0 || at >= w->in[d]) return *left = r->n, *inside = 0, 0;
-            offset += at * g->in_stride[d];
-            continue;
-        }
-        const int64_t stride = w->stride[d];
-        int64_t first = at < 0 ? ceil_div(-at, stride) : 0, last = at < w->in[d] ? (w->in[d] - 1 - at) / stride + 1 : 0;
-        first = least(first, r->n), last = least(last, r->n);
-        if (last <= first) return 0;
-        *left = first, *inside = last - first;
-        offset += at + first * stride;
-    }
-    return offset;
-}
 
 /* One panel: rows k .. k + depth of X', row (c, tap) = c * taps + tap. */
 static void fill_panel(const gather_context *g, const char *x, int64_t k, int64_t depth, int64_t n, int64_t columns,
                        int width, char *to) {
     const sdx_window *w = &g->conv->window;
-    run runs[64];
-    const int count = find_runs(g, n, columns, runs);
+    sdx_run runs[64];
+    const int count = sdx_runs_find(w, n, columns, runs);
     const int64_t step = w->stride[w->rank - 1];
     for (int64_t tap = 0; tap < g->taps; tap++) {
         const int64_t first = k > tap ? ceil_div(k - tap, g->taps) : 0, last = ceil_div(k + depth - tap, g->taps);
-        if (last <= first) continue;
+        if (k + depth <= tap || last <= first) continue;
         char *row = to + (size_t)((first * g->taps + tap - k) * width) * g->out_size;
         for (int q = 0; q < count; q++) {
-            int64_t left = 0, inside = 0, offset = place_run(g, &runs[q], tap, &left, &inside);
+            int64_t left = 0, inside = 0, offset = sdx_run_place(w, &runs[q], tap, &left, &inside);
             const int64_t right = runs[q].n - left - inside, pad = q + 1 == count ? width - columns : 0;
             g->gather(x + (size_t)(first * g->plane + offset) * g->in_size, step, g->plane, last - first, left, inside,
                       right + pad, row + (size_t)runs[q].column * g->out_size, g->taps * width);
@@ -291,9 +236,7 @@ static sdx_status run_product(sdx_compute *compute, const sdx_convolution *conv,
                         .outputs = p.n,
                         .taps = sdx_window_product(conv->window.kernel, conv->window.rank),
                         .group_channels = group_channels};
-    if (!is_pointwise(&conv->window)) {
-        int64_t stride = 1;
-        for (int d = conv->window.rank - 1; d >= 0; d--) g.in_stride[d] = stride, stride *= conv->window.in[d];
+    if (!sdx_window_is_pointwise(&conv->window)) {
         p.b.data = NULL;
         p.b.fill = fill_panels;
         p.b.context = &g;

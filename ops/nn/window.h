@@ -50,6 +50,20 @@ sdx_status sdx_window_infer_pool(sdx_infer *infer, const sdx_window_attrs *attrs
 /* For pools at run time. */
 sdx_status sdx_window_of_pool(sdx_error *error, const sdx_window_attrs *attrs, const sdx_tensor *x, sdx_window *out);
 
+/* A kernel of 1 everywhere that reads X as it lies. */
+bool sdx_window_is_pointwise(const sdx_window *w);
+
+/* Outputs that lie side by side in the last dimension. */
+typedef struct sdx_run {
+    int64_t column, n;           /* of a panel */
+    int64_t at[SDX_MAX_SPATIAL]; /* input position under kernel place 0 of the first output, may be negative */
+} sdx_run;
+/* Outputs [n, n + columns) as runs; returns how many. */
+int sdx_runs_find(const sdx_window *w, int64_t n, int64_t columns, sdx_run *runs);
+/* Where in a channel's plane a run starts under kernel place `tap`, and which of its outputs [*left, *left + *inside) do
+ * not lie on padding. */
+int64_t sdx_run_place(const sdx_window *w, const sdx_run *r, int64_t tap, int64_t *left, int64_t *inside);
+
 /* Output positions [*first, *last) of dimension d whose input at kernel place k is inside. */
 void sdx_window_inside(const sdx_window *w, int d, int64_t k, int64_t *first, int64_t *last);
 

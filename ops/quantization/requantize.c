@@ -56,7 +56,8 @@ void sdx_requantize_block(const void *context, const sdx_block *block) {
     double factor[PIECE];
     for (int64_t j = 0; j < block->columns; j += PIECE) {
         const int64_t n = block->columns - j < PIECE ? block->columns - j : PIECE, scales = r->column.step ? n : 1;
-        for (int64_t i = 0; i < scales; i++) column[i] = element(r->column.tensor, column_at + (j + i) * r->column.step);
+        for (int64_t i = 0; i < scales; i++)
+            column[i] = element(r->column.tensor, column_at + (j + i) * r->column.step);
         for (int64_t i = 0; i < block->rows; i++) {
             const float row = element(r->row.tensor, row_at + i * r->row.step);
             const char *c = (const char *)block->c + (size_t)(i * block->ldc + j) * sizeof(int32_t);
