@@ -24,10 +24,11 @@ typedef struct sdx_gemm_tile {
     double low, high;
 } sdx_gemm_tile;
 
-/* Panels of 8-bit integers for gemm_tile_dot: element (line, q) is x[line * line_step + q * k_step], one of the steps is
- * 1. dot_group steps of k make one 4-byte element of a panel; panel r / width starts at to + r / width * panel. Groups of
- * four hold the bytes as they are, A as i8 and B as u8 (128 is added or taken away), and sums[line] grows by what a line
- * holds; groups of two hold x - zero[line] as i16. Missing lines and steps are zeros. */
+/* Panels of 8-bit integers for gemm_tile_dot: element (line, q) is x[line * line_step + q * k_step], one of the steps
+ * is
+ * 1. dot_group steps of k make one 4-byte element of a panel; panel r / width starts at to + r / width * panel. Groups
+ * of four hold the bytes as they are, A as i8 and B as u8 (128 is added or taken away), and sums[line] grows by what a
+ * line holds; groups of two hold x - zero[line] as i16. Missing lines and steps are zeros. */
 typedef struct sdx_dot_pack {
     const uint8_t *x;
     int64_t line_step, k_step, lines, k, panel;

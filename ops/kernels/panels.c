@@ -4,9 +4,7 @@
 
 static int64_t to_whole(int64_t lines, int width) { return (lines / width + (lines % width != 0)) * width; }
 
-size_t sdx_panel_element(sdx_dtype dtype) {
-    return sdx_dtype_size(dtype) < 4 ? sizeof(float) : sdx_dtype_size(dtype);
-}
+size_t sdx_panel_element(sdx_dtype dtype) { return sdx_dtype_size(dtype) < 4 ? sizeof(float) : sdx_dtype_size(dtype); }
 
 bool sdx_panel_bytes(int64_t matrices, int64_t lines, int width, int64_t k, size_t element, size_t *out) {
     size_t bytes = 0;

@@ -60,8 +60,8 @@ typedef struct sdx_run {
 } sdx_run;
 /* Outputs [n, n + columns) as runs; returns how many. */
 int sdx_runs_find(const sdx_window *w, int64_t n, int64_t columns, sdx_run *runs);
-/* Where in a channel's plane a run starts under kernel place `tap`, and which of its outputs [*left, *left + *inside) do
- * not lie on padding. */
+/* Where in a channel's plane a run starts under kernel place `tap`, and which of its outputs [*left, *left + *inside)
+ * do not lie on padding. */
 int64_t sdx_run_place(const sdx_window *w, const sdx_run *r, int64_t tap, int64_t *left, int64_t *inside);
 
 /* Output positions [*first, *last) of dimension d whose input at kernel place k is inside. */

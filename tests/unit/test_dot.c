@@ -2,11 +2,12 @@
  * Products of bytes at every level of this CPU, AVX-512 with and without VNNI, against a plain triple loop: both signs,
  * zero points by line, tails, long k; the same bits from 1 and 3 threads. */
 #include "ops/math/dot.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+/* cmocka wants the headers above */
+#include <cmocka.h>
 
 typedef struct setup {
     int64_t m, n, k;
