@@ -4,6 +4,7 @@
 #include "ops/resample.h"
 #include "ops/lines.h"
 #include "ops/move.h"
+#include <math.h>
 
 enum { PIECE = 4096 }; /* elements of a row handled at a time where no second axis follows */
 
@@ -231,7 +232,7 @@ sdx_status sdx_resample_run(sdx_compute *compute, const sdx_resample *r, char *r
         for (int64_t i = 0; i < n; i++) to[i] = place[i] < 0 ? (T)0 : from[place[i]];                                  \
     } while (0)
 
-static void fetch(size_t size, const void *x, const int32_t *place, int64_t n, void *y) {
+void sdx_fetch(size_t size, const void *x, const int32_t *place, int64_t n, void *y) {
     switch (size) {
     case 1: FETCH(uint8_t); break;
     case 2: FETCH(uint16_t); break;
@@ -273,12 +274,44 @@ void sdx_sample(const sdx_kernels *kernels, sdx_dtype dtype, const void *x, cons
     for (int64_t at = 0; at < n; at += BLOCK) {
         const int64_t m = least(BLOCK, n - at);
         for (int64_t k = 0; k < taps; k++) {
-            fetch(sdx_dtype_size(dtype), x, place + k * pitch + at, m, raw);
+            sdx_fetch(sdx_dtype_size(dtype), x, place + k * pitch + at, m, raw);
             sdx_convert(kernels, part, raw, work, wide, m * parts);
             if (work == SDX_F64)
                 GATHER_SUM(double);
             else
                 GATHER_SUM(float);
         }
+    }
+}
+
+void sdx_taps_linear(double x, int64_t n, sdx_tap_axis *out) {
+    *out = (sdx_tap_axis){{-1, -1, -1, -1}, {0}};
+    if (!(x > -1 && x < (double)n)) return;
+    const double base = floor(x), ratio = x - base;
+    const int64_t at = (int64_t)base;
+    out->weight[0] = 1 - ratio, out->weight[1] = ratio;
+    if (at >= 0) out->at[0] = at;
+    if (at + 1 < n && ratio > 0) out->at[1] = at + 1;
+}
+
+void sdx_taps_cross(int rank, const int64_t *dims, int n, const sdx_tap_axis *axes, int64_t pitch, sdx_dtype work,
+                    int32_t *place, void *weight) {
+    int digit[SDX_MAX_RANK] = {0};
+    for (int64_t k = 0;; k++) {
+        int64_t at = 0;
+        double w = 1;
+        for (int d = 0; d < rank; d++) {
+            const int64_t step = axes[d].at[digit[d]];
+            at = at < 0 || step < 0 ? -1 : at * dims[d] + step;
+            w *= axes[d].weight[digit[d]];
+        }
+        place[k * pitch] = (int32_t)at;
+        if (work == SDX_F64)
+            ((double *)weight)[k * pitch] = w;
+        else
+            ((float *)weight)[k * pitch] = (float)w;
+        int d = rank - 1;
+        while (d >= 0 && ++digit[d] == n) digit[d--] = 0;
+        if (d < 0) return;
     }
 }

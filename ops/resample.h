@@ -58,8 +58,23 @@ sdx_status sdx_resample_run(sdx_compute *compute, const sdx_resample *r, char *r
  */
 
 /* y[i] = sum over k of weight[k * pitch + i] x[place[k * pitch + i]] for x of any dtype but strings; weight and y are
- * of its sdx_resample_work. A negative place counts nothing. Complex: y holds pairs.. */
+ * of its sdx_resample_work. A negative place counts nothing. Complex: y holds pairs. */
 void sdx_sample(const sdx_kernels *kernels, sdx_dtype dtype, const void *x, const int32_t *place, const void *weight,
                 int64_t taps, int64_t pitch, int64_t n, void *y);
+/* y[i] = x[place[i]] for elements of `size` bytes; zero bytes where a place is negative. */
+void sdx_fetch(size_t size, const void *x, const int32_t *place, int64_t n, void *y);
+
+enum { SDX_TAPS_ALONG = 4 };
+/* Neighbours along one axis. at < 0: nothing is there. */
+typedef struct sdx_tap_axis {
+    int64_t at[SDX_TAPS_ALONG];
+    double weight[SDX_TAPS_ALONG];
+} sdx_tap_axis;
+
+/* The two neighbours of a coordinate, nothing beyond [0, n): weights of zero, NaN and infinity give none either. */
+void sdx_taps_linear(double x, int64_t n, sdx_tap_axis *out);
+/* All products of `n` neighbours along each of `rank` axes of a box: n^rank places and weights, `pitch` apart. */
+void sdx_taps_cross(int rank, const int64_t *dims, int n, const sdx_tap_axis *axes, int64_t pitch, sdx_dtype work,
+                    int32_t *place, void *weight);
 
 #endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * RoiAlign: each region is cut into bins, each bin holds a grid of samples, interpolated between the four elements
+ * around them and averaged. That is separable: one band of rows for each row of bins, one of columns for each column.
+ * Mode max takes the greatest of the four products of element and weight, over all samples. A sample more than one
+ * element outside counts as 0; a region that is not finite has no samples, and gives 0. */
+#include "ops/lines.h"
+#include "ops/move.h"
+#include "ops/resample.h"
+#include <inttypes.h>
+#include <math.h>
+
+enum { MOST_SAMPLES = 32768, CHUNK = 64 };
+
+typedef struct roi_params {
+    bool max, half_pixel;
+    int64_t height, width, samples; /* of the output; 0: as many as a bin has elements */
+    double scale;
+} roi_params;
+
+static int64_t bind_size(sdx_bind *bind, const char *name) {
+    const int64_t size = sdx_bind_int(bind, name);
+    if (size < 1 || size > INT32_MAX)
+        sdx_bind_fail(bind, SDX_VALUE, "attribute '%s' is %" PRId64 "; it must be in [1, %d]", name, size,
+                      (int)INT32_MAX);
+    return size;
+}
+
+static sdx_status roi_bind(sdx_bind *bind, void *params) {
+    static const char *const modes[] = {"avg", "max"}, *const shifts[] = {"half_pixel", "output_half_pixel"};
+    roi_params *p = params;
+    p->max = sdx_bind_choice(bind, "mode", modes, 2) == 1;
+    p->half_pixel = bind->since >= 16 && sdx_bind_choice(bind, "coordinate_transformation_mode", shifts, 2) == 0;
+    p->height = bind_size(bind, "output_height");
+    p->width = bind_size(bind, "output_width");
+    p->samples = sdx_bind_int(bind, "sampling_ratio");
+    p->scale = (double)sdx_bind_float(bind, "spatial_scale");
+    if (p->samples < 0 || p->samples > MOST_SAMPLES)
+        sdx_bind_fail(bind, SDX_VALUE, "attribute 'sampling_ratio' is %" PRId64 "; it must be in [0, %d]", p->samples,
+                      (int)MOST_SAMPLES);
+    return bind->status;
+}
+
+static sdx_status roi_infer(sdx_infer *infer, const void *params) {
+    const roi_params *p = params;
+    const sdx_type *x = infer->in[0], *rois = infer->in[1], *batch = infer->in[2];
+    sdx_type *y = &infer->out[0];
+    SDX_TRY(sdx_infer_rank(infer, 0, "X", 4));
+    SDX_TRY(sdx_infer_rank(infer, 1, "rois", 2));
+    SDX_TRY(sdx_infer_rank(infer, 2, "batch_indices", 1));
+    if (rois->rank == 2) SDX_TRY(sdx_infer_merge_dim(infer, "columns of 'rois'", rois->dim[1], 4, NULL));
+    y->rank = 4;
+    y->dim[0] = rois->rank == 2 ? rois->dim[0] : -1;
+    if (batch->rank == 1)
+        SDX_TRY(
+            sdx_infer_merge_dim(infer, "lengths of 'rois' and 'batch_indices'", y->dim[0], batch->dim[0], &y->dim[0]));
+    y->dim[1] = x->rank == 4 ? x->dim[1] : -1;
+    y->dim[2] = p->height, y->dim[3] = p->width;
+    return SDX_OK;
+}
+
+/* One axis of a region: sample s of bin b lies at start + b * bin + (s + 0.5) * step. */
+typedef struct roi_axis {
+    double start, bin, step;
+    int64_t in, samples; /* elements; samples of a bin */
+} roi_axis;
+
+static roi_axis axis_of(const roi_params *p, double from, double to, int64_t bins, int64_t in) {
+    const double shift = p->half_pixel ? 0.5 : 0;
+    roi_axis a = {.start = from * p->scale - shift, .in = in};
+    double size = to * p->scale - shift - a.start;
+    if (!p->half_pixel && !(size > 1)) size = isnan(size) ? size : 1;
+    a.bin = size / (double)bins;
+    const double samples = p->samples > 0 ? (double)p->samples : ceil(a.bin);
+    if (!isfinite(a.start) || !isfinite(a.bin) || !(samples >= 1) || samples > 0x1p53 || in == 0) return a;
+    a.samples = (int64_t)samples;
+    a.step = a.bin / samples;
+    return a;
+}
+
+/* The samples of a bin that may lie inside: [*first, *end), at most some in + 3 where the grid follows the region. */
+static void find_samples(const roi_axis *a, int64_t bin, int64_t *first, int64_t *end) {
+    const double start = a->start + (double)bin * a->bin;
+    *first = 0, *end = a->samples;
+    if (a->step <= 0) return;
+    const double low = floor((-1 - start) / a->step) - 2, high = ceil(((double)a->in - start) / a->step) + 2;
+    if (low > 0) *first = low < (double)a->samples ? (int64_t)low : a->samples;
+    if (high < (double)a->samples) *end = high > (double)*first ? (int64_t)high : *first;
+}
+
+/* The two elements around a sample, and how far it is on the way; false: it lies outside. */
+static bool place_sample(const roi_axis *a, int64_t bin, int64_t sample, int64_t *low, int64_t *high, double *ratio) {
+    double at = a->start + (double)bin * a->bin + ((double)sample + 0.5) * a->step;
+    if (!(at >= -1 && at <= (double)a->in)) return false;
+    if (at < 0) at = 0;
+    *low = (int64_t)at;
+    if (*low >= a->in - 1) return *low = *high = a->in - 1, *ratio = 0, true;
+    *high = *low + 1;
+    *ratio = at - (double)*low;
+    return true;
+}
+
+/* Weights of all bins along one axis; `dense` holds one for each element. */
+static void make_bands(const roi_axis *a, int64_t bins, sdx_dtype work, bool lanes, double *dense, char *room,
+                       sdx_bands *bands) {
+    sdx_bands_init(bands, bins, a->in, work, lanes, &room);
+    for (int64_t bin = 0; bin < bins; bin++) {
+        int64_t first = 0, end = 0, from = 1, to = 0, low = 0, high = 0; /* from > to: none yet */
+        double ratio = 0;
+        find_samples(a, bin, &first, &end);
+        for (int64_t s = first; s < end; s++) {
+            if (!place_sample(a, bin, s, &low, &high, &ratio)) continue;
+            if (from > to) from = low, to = low - 1;
+            while (from > low) dense[--from] = 0;
+            while (to < high) dense[++to] = 0;
+            dense[low] += (1 - ratio) / (double)a->samples;
+            dense[high] += ratio / (double)a->samples;
+        }
+        sdx_bands_set(bands, bin, from, from > to ? 0 : to - from + 1, dense + (from > to ? 0 : from));
+    }
+    sdx_bands_finish(bands);
+}
+
+typedef struct roi_job {
+    const roi_params *p;
+    const sdx_kernels *kernels;
+    const sdx_tensor *x, *rois, *batch;
+    sdx_tensor *y;
+    sdx_dtype dtype, work;
+    int64_t channels, height, width;
+    size_t row_bytes, column_bytes, dense_bytes, most_bytes, each; /* parts of a worker's room */
+    char *room;
+} roi_job;
+
+static sdx_resample shape_of(const roi_job *job, const sdx_bands *v, const sdx_bands *h) {
+    return (sdx_resample){.from = job->dtype,
+                          .to = job->dtype,
+                          .work = job->work,
+                          .v = v,
+                          .h = h,
+                          .outer = 1,
+                          .v_in = job->height,
+                          .mid = 1,
+                          .columns = job->width,
+                          .inner = 1,
+                          .pitch = job->width};
+}
+
+/* False when it is too large. */
+static bool measure(roi_job *job, const roi_params *p, sdx_dtype dtype, const int64_t *dims) {
+    job->p = p;
+    job->dtype = dtype;
+    job->work = sdx_resample_work(dtype);
+    job->channels = dims[1], job->height = dims[2], job->width = dims[3];
+    const size_t longest = (size_t)(job->height > job->width ? job->height : job->width);
+    if (longest > INT32_MAX || (size_t)job->channels > INT32_MAX) return false;
+    job->row_bytes = sdx_bands_size(p->height, job->height, job->work, false);
+    job->column_bytes = sdx_bands_size(p->width, job->width, job->work, true);
+    job->dense_bytes = sdx_align(longest * sizeof(double));
+    if (job->row_bytes > SIZE_MAX / 8 || job->column_bytes > SIZE_MAX / 8) return false;
+    job->row_bytes = sdx_align(job->row_bytes), job->column_bytes = sdx_align(job->column_bytes);
+    const sdx_bands v = {.out = p->height}, h = {.out = p->width};
+    const sdx_resample r = shape_of(job, &v, &h);
+    const size_t most = sdx_align((size_t)job->channels * sizeof(double)), room = sdx_resample_room(&r);
+    job->most_bytes = p->max ? most : room;
+    job->each = job->row_bytes + job->column_bytes + job->dense_bytes + job->most_bytes;
+    return true;
+}
+
+static size_t roi_scratch(const sdx_infer *infer, const void *params) {
+    roi_job job = {.p = NULL};
+    size_t size = 0;
+    if (!measure(&job, params, infer->in[0]->dtype, infer->in[0]->dim)) return SIZE_MAX;
+    return sdx_size_mul(job.each, (size_t)infer->threads, &size) ? size : SIZE_MAX;
+}
+
+static void average(const roi_job *job, const roi_axis *rows, const roi_axis *columns, const char *x, char *y,
+                    char *room) {
+    sdx_bands v, h;
+    double *dense = (void *)(room + job->row_bytes + job->column_bytes);
+    make_bands(rows, job->p->height, job->work, false, dense, room, &v);
+    make_bands(columns, job->p->width, job->work, true, dense, room + job->row_bytes, &h);
+    sdx_resample r = shape_of(job, &v, &h);
+    const size_t size = sdx_dtype_size(job->dtype);
+    const int64_t plane = job->height * job->width, bins = job->p->height * job->p->width;
+    for (int64_t c = 0; c < job->channels; c++) {
+        r.x = x + (size_t)(c * plane) * size;
+        r.y = y + (size_t)(c * bins) * size;
+        sdx_resample_some(job->kernels, &r, 0, sdx_resample_pieces(&r), (char *)dense + job->dense_bytes);
+    }
+}
+
+/* Some samples: their elements and weights, four each; and what is the greatest so far, by channel. */
+typedef struct samples {
+    int64_t n;
+    int32_t place[4 * CHUNK];
+    double weight[4 * CHUNK];
+} samples;
+
+static void take_samples(const roi_job *job, samples *s, const char *x, double *most) {
+    const size_t size = sdx_dtype_size(job->dtype);
+    double raw[4 * CHUNK], value[4 * CHUNK];
+    for (int64_t c = 0; c < job->channels && s->n; c++) {
+        sdx_fetch(size, x + (size_t)(c * job->height * job->width) * size, s->place, 4 * s->n, raw);
+        sdx_convert(job->kernels, job->dtype, raw, SDX_F64, value, 4 * s->n);
+        for (int64_t k = 0; k < 4 * s->n; k++) {
+            const double v = s->weight[k] == 0 ? 0 : value[k] * s->weight[k];
+            if (v > most[c] || isnan(v)) most[c] = v;
+        }
+    }
+    s->n = 0;
+}
+
+static void add_sample(samples *s, const int64_t *at, double y, double x, int64_t width) {
+    const double weight[4] = {(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x};
+    for (int k = 0; k < 4; k++) {
+        s->place[4 * s->n + k] = (int32_t)(at[k / 2] * width + at[2 + k % 2]);
+        s->weight[4 * s->n + k] = weight[k];
+    }
+    s->n++;
+}
+
+static void greatest_of_bin(const roi_job *job, const roi_axis *rows, const roi_axis *columns, int64_t bin,
+                            const char *x, double *most) {
+    samples s = {.n = 0};
+    int64_t rows_from = 0, rows_to = 0, from = 0, to = 0, at[4] = {0};
+    const int64_t row = bin / job->p->width, column = bin % job->p->width;
+    double y = 0, z = 0;
+    find_samples(rows, row, &rows_from, &rows_to);
+    find_samples(columns, column, &from, &to);
+    bool outside = rows_to - rows_from < rows->samples || to - from < columns->samples;
+    const bool any = rows->samples > 0 && columns->samples > 0;
+    for (int64_t c = 0; c < job->channels; c++) most[c] = any ? -(double)INFINITY : 0;
+    for (int64_t i = rows_from; i < rows_to && any; i++) {
+        const bool inside = place_sample(rows, row, i, &at[0], &at[1], &y);
+        outside = outside || !inside;
+        for (int64_t j = from; j < to && inside; j++) {
+            if (!place_sample(columns, column, j, &at[2], &at[3], &z)) {
+                outside = true;
+                continue;
+            }
+            add_sample(&s, at, y, z, job->width);
+            if (s.n == CHUNK) take_samples(job, &s, x, most);
+        }
+    }
+    take_samples(job, &s, x, most);
+    for (int64_t c = 0; c < job->channels && outside; c++)
+        if (most[c] < 0) most[c] = 0;
+}
+
+static void greatest(const roi_job *job, const roi_axis *rows, const roi_axis *columns, const char *x, char *y,
+                     char *room) {
+    const int64_t bins = job->p->height * job->p->width;
+    const size_t size = sdx_dtype_size(job->dtype);
+    double *most = (void *)(room + job->row_bytes + job->column_bytes + job->dense_bytes);
+    for (int64_t bin = 0; bin < bins; bin++) {
+        greatest_of_bin(job, rows, columns, bin, x, most);
+        for (int64_t c = 0; c < job->channels; c++)
+            sdx_convert(job->kernels, SDX_F64, &most[c], job->dtype, y + (size_t)(c * bins + bin) * size, 1);
+    }
+}
+
+static void run_regions(void *argument, int64_t begin, int64_t end, int worker) {
+    const roi_job *job = argument;
+    const size_t size = sdx_dtype_size(job->dtype);
+    const int64_t image = job->channels * job->height * job->width,
+                  out = job->channels * job->p->height * job->p->width;
+    char *room = job->room + (size_t)worker * job->each;
+    for (int64_t k = begin; k < end; k++) {
+        double box[4];
+        sdx_convert(job->kernels, job->dtype, (const char *)job->rois->data + (size_t)(4 * k) * size, SDX_F64, box, 4);
+        const roi_axis columns = axis_of(job->p, box[0], box[2], job->p->width, job->width);
+        const roi_axis rows = axis_of(job->p, box[1], box[3], job->p->height, job->height);
+        const char *x = (const char *)job->x->data + (size_t)(sdx_index_at(job->batch, k) * image) * size;
+        char *y = (char *)job->y->data + (size_t)(k * out) * size;
+        if (job->p->max)
+            greatest(job, &rows, &columns, x, y, room);
+        else
+            average(job, &rows, &columns, x, y, room);
+    }
+}
+
+static sdx_status roi_compute(sdx_compute *compute, const void *params) {
+    const roi_params *p = params;
+    const sdx_tensor *x = compute->in[0];
+    roi_job job = {
+        .kernels = compute->kernels, .x = x, .rois = compute->in[1], .batch = compute->in[2], .room = compute->scratch};
+    for (int64_t k = 0; k < job.batch->count; k++) {
+        const int64_t index = sdx_index_at(job.batch, k);
+        if (index < 0 || index >= x->dim[0])
+            return sdx_fail(compute->error, SDX_VALUE,
+                            "entry %" PRId64 " of input 'batch_indices' is %" PRId64 "; it must be in [0, %" PRId64 "]",
+                            k, index, x->dim[0] - 1);
+    }
+    job.y = sdx_compute_output(compute, 0, 4, (int64_t[]){job.rois->dim[0], x->dim[1], p->height, p->width});
+    if (!job.y) return compute->error->status;
+    if (job.y->count == 0) return SDX_OK;
+    if (!measure(&job, p, x->dtype, x->dim) || x->dim[2] * x->dim[3] > INT32_MAX)
+        return sdx_fail(compute->error, SDX_UNSUPPORTED,
+                        "a plane of input 'X' has %" PRId64 " elements; at most %d are supported",
+                        x->dim[2] * x->dim[3], (int)INT32_MAX);
+    return sdx_for(compute, job.rois->dim[0], 1, run_regions, &job);
+}
+
+#define ROI_INPUTS "X:T1 rois:T1 batch_indices:T2 -> Y:T1"
+#define ROI_10     "mode:string=avg output_height:int=1 output_width:int=1 sampling_ratio:int=0 spatial_scale:float=1"
+#define ROI_16     "coordinate_transformation_mode:string=half_pixel " ROI_10
+
+const sdx_op sdx_op_RoiAlign = {
+    .domain = "",
+    .name = "RoiAlign",
+    .versions = (const sdx_op_version[]){{10, ROI_INPUTS, "T1=" SDX_T_FLOAT " T2=i64", ROI_10},
+                                         {16, ROI_INPUTS, "T1=" SDX_T_FLOAT " T2=i64", ROI_16},
+                                         {22, ROI_INPUTS, "T1=" SDX_T_FLOAT_BF " T2=i64", ROI_16},
+                                         {0, NULL, NULL, NULL}},
+    .params_size = sizeof(roi_params),
+    .bind = roi_bind,
+    .infer = roi_infer,
+    .scratch = roi_scratch,
+    .compute = roi_compute,
+};
