@@ -115,7 +115,9 @@ static void pool_planes(void *argument, int64_t begin, int64_t end, int worker) 
                     box, 5);
         for (int c = 1; c < 5; c++) {
             whole = whole && !isnan(box[c]);
-            box[c] = fmin(fmax(round(box[c] * job->p->scale), -0x1p40), 0x1p40);
+            const float single = (float)box[c] * (float)job->p->scale; /* ties as the numbers of the model mean them */
+            box[c] = round(dtype == SDX_F64 ? box[c] * job->p->scale : (double)single);
+            box[c] = fmin(fmax(box[c], -0x1p40), 0x1p40);
         }
         const char *x =
             (const char *)job->x->data + (size_t)(((int64_t)box[0] * channels + k % channels) * plane) * size;

@@ -64,12 +64,15 @@ typedef struct roi_axis {
     int64_t in, samples; /* elements; samples of a bin */
 } roi_axis;
 
-static roi_axis axis_of(const roi_params *p, double from, double to, int64_t bins, int64_t in) {
+/* In f32 unless X is f64, so that the number of samples is that which the numbers of the model mean. */
+static roi_axis axis_of(const roi_params *p, sdx_dtype dtype, double from, double to, int64_t bins, int64_t in) {
     const double shift = p->half_pixel ? 0.5 : 0;
-    roi_axis a = {.start = from * p->scale - shift, .in = in};
-    double size = to * p->scale - shift - a.start;
-    if (!p->half_pixel && !(size > 1)) size = isnan(size) ? size : 1;
-    a.bin = size / (double)bins;
+    const bool narrow = dtype != SDX_F64;
+    const float first = (float)from * (float)p->scale - (float)shift, last = (float)to * (float)p->scale - (float)shift;
+    roi_axis a = {.start = narrow ? (double)first : from * p->scale - shift, .in = in};
+    double size = narrow ? (double)(last - first) : to * p->scale - shift - a.start;
+    if (!p->half_pixel && size < 1) size = 1;
+    a.bin = narrow ? (double)((float)size / (float)bins) : size / (double)bins;
     const double samples = p->samples > 0 ? (double)p->samples : ceil(a.bin);
     if (!isfinite(a.start) || !isfinite(a.bin) || !(samples >= 1) || samples > 0x1p53 || in == 0) return a;
     a.samples = (int64_t)samples;
@@ -268,8 +271,8 @@ static void run_regions(void *argument, int64_t begin, int64_t end, int worker) 
     for (int64_t k = begin; k < end; k++) {
         double box[4];
         sdx_convert(job->kernels, job->dtype, (const char *)job->rois->data + (size_t)(4 * k) * size, SDX_F64, box, 4);
-        const roi_axis columns = axis_of(job->p, box[0], box[2], job->p->width, job->width);
-        const roi_axis rows = axis_of(job->p, box[1], box[3], job->p->height, job->height);
+        const roi_axis columns = axis_of(job->p, job->dtype, box[0], box[2], job->p->width, job->width);
+        const roi_axis rows = axis_of(job->p, job->dtype, box[1], box[3], job->p->height, job->height);
         const char *x = (const char *)job->x->data + (size_t)(sdx_index_at(job->batch, k) * image) * size;
         char *y = (char *)job->y->data + (size_t)(k * out) * size;
         if (job->p->max)

@@ -99,23 +99,26 @@ static size_t grid_scratch(const sdx_infer *infer, const void *params) {
     return sdx_size_mul(job.each, (size_t)infer->threads, &size) ? size : SIZE_MAX;
 }
 
-/* In f32 as the grid is, so that ties are those the numbers say; in f64 for one of f64. */
+/* Nearest: in f32 as the grid is, so that ties are those that its numbers mean. */
 static double place_of(const grid_job *job, int64_t k, int64_t n) {
     const bool corners = job->p->corners;
-    if (job->grid->dtype == SDX_F64) {
-        const double v = ((const double *)job->grid->data)[k], length = (double)n;
-        return corners ? (v + 1) / 2 * (length - 1) : ((v + 1) * length - 1) / 2;
-    }
-    float v = 0;
     const void *data = job->grid->data;
-    if (job->grid->dtype == SDX_F32)
-        v = ((const float *)data)[k];
+    float single = 0;
+    double v = 0;
+    if (job->grid->dtype == SDX_F64)
+        v = ((const double *)data)[k];
+    else if (job->grid->dtype == SDX_F32)
+        v = (double)(single = ((const float *)data)[k]);
     else if (job->grid->dtype == SDX_F16)
-        v = sdx_f32_from_f16(((const uint16_t *)data)[k]);
+        v = (double)(single = sdx_f32_from_f16(((const uint16_t *)data)[k]));
     else
-        v = sdx_f32_from_bf16(((const uint16_t *)data)[k]);
-    const float length = (float)n;
-    return (double)(corners ? (v + 1) / 2 * (length - 1) : ((v + 1) * length - 1) / 2);
+        v = (double)(single = sdx_f32_from_bf16(((const uint16_t *)data)[k]));
+    if (job->p->mode == NEAREST && job->grid->dtype != SDX_F64) {
+        const float length = (float)n;
+        return (double)(corners ? (single + 1) / 2 * (length - 1) : ((single + 1) * length - 1) / 2);
+    }
+    const double length = (double)n;
+    return corners ? (v + 1) / 2 * (length - 1) : ((v + 1) * length - 1) / 2;
 }
 
 static double reflect(double x, double low, double high) {
