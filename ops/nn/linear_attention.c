@@ -178,13 +178,22 @@ static void store(const linear_job *job, int k, int64_t at, int64_t n, const flo
     sdx_convert(job->kernels, SDX_F32, from, y->dtype, (char *)y->data + at * (int64_t)sdx_dtype_size(y->dtype), n);
 }
 
+/* A token's rows lie far from the last one's: no hardware sees them coming. */
+static void fetch(const linear_job *job, int k, int64_t at, int64_t n) {
+    const sdx_tensor *x = job->in[k];
+    const int64_t size = (int64_t)sdx_dtype_size(x->dtype);
+    const char *from = (const char *)x->data + at * size;
+    for (int64_t i = 0; i < n * size; i += SDX_ALIGNMENT) __builtin_prefetch(from + i);
+}
+
 /* exp(decay) for each row of S. */
 static void load_decay(const linear_job *job, const linear_room *r, int64_t token, int64_t head) {
     const int64_t keys = job->shape.keys, heads = job->params->kv_heads, last = job->in[DECAY]->dim[2];
     if (last == heads) { /* one for the head; also where d_k is 1 */
-        load(job, DECAY, token * last + head, 1, r->decay);
-        job->exponential(r->decay, r->decay, 1, NULL);
-        for (int64_t k = 1; k < keys; k++) r->decay[k] = r->decay[0];
+        float g;
+        load(job, DECAY, token * last + head, 1, &g);
+        g = expf(g);
+        for (int64_t k = 0; k < keys; k++) r->decay[k] = g;
     } else {
         load(job, DECAY, token * last + head * keys, keys, r->decay);
         job->exponential(r->decay, r->decay, keys, NULL);
@@ -214,6 +223,16 @@ static void step(const linear_job *job, const linear_room *r, int64_t token, int
     load(job, KEY, (token * p->kv_heads + head) * s->keys, s->keys, r->key);
     load(job, VALUE, (token * p->kv_heads + head) * s->values + first, n, r->value);
     if (job->out[0]) load(job, QUERY, row * s->keys, s->keys, r->query);
+    if (token + 1 < s->batch * s->length) {
+        fetch(job, KEY, ((token + 1) * p->kv_heads + head) * s->keys, s->keys);
+        fetch(job, VALUE, ((token + 1) * p->kv_heads + head) * s->values + first, n);
+        fetch(job, QUERY, (row + p->q_heads) * s->keys, s->keys);
+        if (p->gated) { /* one for the head, or d_k */
+            const int64_t n_decay = job->in[DECAY]->dim[2] / p->kv_heads;
+            fetch(job, DECAY, ((token + 1) * p->kv_heads + head) * n_decay, n_decay);
+        }
+        if (p->delta && job->in[BETA]->dim[2] > 1) fetch(job, BETA, (token + 1) * p->kv_heads + head, 1);
+    }
     if (p->gated) load_decay(job, r, token, head);
     if (p->delta) correct(job, r, token, head, n);
     job->kernels->state_step_f32(r->state, s->keys, n, COLUMNS, p->gated ? r->decay : NULL, r->key, r->value,
