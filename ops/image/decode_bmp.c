@@ -36,7 +36,7 @@ static void read_row(const bitmap *map, const uint8_t *from, int64_t width, uint
     for (int64_t x = 0; x < width; x++, rgb += 3) {
         if (map->bits <= 8) {
             unsigned shift = 8 - map->bits - (unsigned)x * map->bits % 8;
-            put_index(map, from[(uint64_t)x * map->bits / 8] >> shift & ((1u << map->bits) - 1), rgb);
+            put_index(map, (unsigned)from[(uint64_t)x * map->bits / 8] >> shift & ((1u << map->bits) - 1), rgb);
         } else if (map->bits == 24) {
             for (int c = 0; c < 3; c++) rgb[c] = from[3 * x + 2 - c];
         } else {

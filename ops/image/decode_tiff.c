@@ -49,11 +49,21 @@ static int hear(TIFF *tiff, void *data, const char *module, const char *format, 
     return 1; /* heard: nothing is printed */
 }
 
+/* Alpha is to be dropped: libtiff would multiply it in unless told that it has been. */
+static void leave_colours(TIFF *tiff) {
+    uint16_t n = 0, kinds[8];
+    const uint16_t *found = NULL;
+    if (!TIFFGetField(tiff, TIFFTAG_EXTRASAMPLES, &n, &found) || n == 0 || n > 8) return;
+    for (uint16_t i = 0; i < n; i++) kinds[i] = found[i] == EXTRASAMPLE_UNASSALPHA ? EXTRASAMPLE_ASSOCALPHA : found[i];
+    TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, n, kinds);
+}
+
 static bool read_raster(sdx_picture *picture, TIFF *tiff) {
     uint32_t width = 0, height = 0;
     char why[1024];
     if (!TIFFGetField(tiff, TIFFTAG_IMAGEWIDTH, &width) || !TIFFGetField(tiff, TIFFTAG_IMAGELENGTH, &height))
         return false;
+    leave_colours(tiff);
     if (!TIFFRGBAImageOK(tiff, why) || !sdx_picture_begin(picture, width, height)) return false;
     int64_t pixels = picture->width * picture->height;
     uint32_t *raster = picture->compute->services->alloc(picture->compute, (size_t)pixels * sizeof *raster);

@@ -49,7 +49,7 @@ static sdx_status compile(sdx_bind *bind, sdx_string pattern, const pcre2_code *
     int reason = 0;
     size_t place = 0;
     *code = pcre2_compile((PCRE2_SPTR)syntax.out, syntax.used,
-                          PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX |
+                          PCRE2_UTF | PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX |
                               PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_BACKSLASH_C,
                           &reason, &place, context);
     if (*code) return SDX_OK;

@@ -111,8 +111,10 @@ static bool escape(sdx_regex_syntax *s, bool in_class) {
     }
     if (is_letter(c) ? !strchr(in_class ? "afnrtdDwW" : "afnrtdDwWbBAz", c) : (unsigned char)c >= 0x80)
         return refuse(s, "unknown escape");
-    put(s, "\\");
-    return copy(s, 1);
+    bool place = c && !in_class && strchr("bBAz", c); /* PCRE2 repeats groups, but no places */
+    put(s, place ? "(?:\\" : "\\");
+    copy(s, 1);
+    return put(s, place ? ")" : "");
 }
 
 /* [:alpha:] or [:^alpha:] at a bracket inside a class; 0: it is a bracket only. */
@@ -126,6 +128,7 @@ static size_t named_class(const sdx_regex_syntax *s) {
 static bool class(sdx_regex_syntax *s) {
     copy(s, 1);
     if (peek(s, 0) == '^') copy(s, 1);
+    if (peek(s, 0) == ':' || peek(s, 0) == '.' || peek(s, 0) == '=') put(s, "\\"); /* no name of a class */
     for (bool first = true; s->at < s->size; first = false) {
         char c = peek(s, 0);
         if (c == ']' && !first) return copy(s, 1);
@@ -141,22 +144,35 @@ static bool class(sdx_regex_syntax *s) {
     return refuse(s, "missing ]");
 }
 
-/* After an opening parenthesis: flags, or the start of a named group. */
+/* Skips `<name>`, whose first byte is at `from`: what a group is called does not matter. */
+static bool named_group(sdx_regex_syntax *s, size_t from) {
+    size_t n = from + 1;
+    while (is_letter(peek(s, n)) || is_digit(peek(s, n)) || peek(s, n) == '_') n++;
+    if (n == from + 1 || peek(s, n) != '>') return refuse(s, "bad name of a group");
+    s->at += n + 1;
+    return put(s, "?:");
+}
+
+static size_t flags(const sdx_regex_syntax *s, size_t from) {
+    size_t n = 0;
+    while (peek(s, from + n) && strchr("imsU", peek(s, from + n))) n++;
+    return n;
+}
+
 static bool group(sdx_regex_syntax *s) {
+    s->depth++;
     copy(s, 1);
     if (peek(s, 0) == '*') return refuse(s, "nothing to repeat");
     if (peek(s, 0) != '?') return true;
-    size_t n = 1;
-    if (peek(s, n) == 'P' && peek(s, n + 1) == '<') n++;
-    if (peek(s, n) == '<' && peek(s, n + 1) != '=' && peek(s, n + 1) != '!') return copy(s, n + 1);
+    size_t n = peek(s, 1) == 'P' && peek(s, 2) == '<' ? 2 : 1;
+    if (peek(s, n) == '<' && peek(s, n + 1) != '=' && peek(s, n + 1) != '!') return named_group(s, n);
     if (peek(s, 1) == '=' || peek(s, 1) == '!' || peek(s, 1) == '<') return refuse(s, "lookaround is not supported");
-    while (peek(s, n) && strchr("imsU", peek(s, n))) n++;
+    n += flags(s, n);
     if (peek(s, n) == '-') {
-        n++;
-        if (!peek(s, n) || !strchr("imsU", peek(s, n))) return refuse(s, "missing flag");
-        while (peek(s, n) && strchr("imsU", peek(s, n))) n++;
+        if (flags(s, n + 1) == 0) return refuse(s, "missing flag");
+        n += 1 + flags(s, n + 1);
     }
-    if (peek(s, n) != ':' && (peek(s, n) != ')' || n == 1)) return refuse(s, "unknown kind of group");
+    if (peek(s, n) != ':' && peek(s, n) != ')') return refuse(s, "unknown kind of group");
     return copy(s, peek(s, n) == ':' ? n + 1 : n);
 }
 
@@ -200,13 +216,23 @@ static bool step(sdx_regex_syntax *s) {
     case '\\': return escape(s, false);
     case '[': return class(s);
     case '(': return group(s);
+    case ')':
+        if (s->depth-- == 0) return refuse(s, "missing (");
+        return copy(s, 1);
+    case '^':
+    case '$':
+        put(s, "(?:");
+        copy(s, 1);
+        return put(s, ")");
     case '{': put(s, "\\"); return copy(s, 1);
     default: return copy(s, 1);
     }
 }
 
 bool sdx_regex_rewrite(sdx_regex_syntax *syntax) {
+    put(syntax, "(?:");
     while (syntax->at < syntax->size)
         if (!step(syntax)) return false;
-    return true;
+    if (syntax->depth) return refuse(syntax, "missing )");
+    return put(syntax, ")\\z");
 }
