@@ -42,7 +42,7 @@ static int find(sdx_bind *bind, sdx_string name) {
 void sdx_bind_activations(sdx_bind *bind, const char *const *otherwise, int count, int directions,
                           sdx_activation *out) {
     size_t n = 0, n_alpha = 0, n_beta = 0, alpha = 0, beta = 0;
-    const size_t wanted = (size_t)(count * directions);
+    const size_t wanted = (size_t)count * (size_t)directions;
     const sdx_string *names = sdx_bind_strings(bind, "activations", &n);
     const float *alphas = sdx_bind_floats(bind, "activation_alpha", &n_alpha);
     const float *betas = sdx_bind_floats(bind, "activation_beta", &n_beta);
