@@ -2,20 +2,11 @@
  * Attention: Y = softmax(softcap(scale Q K^T) + bias) V, where bias is attn_mask, the causal frontier, the window and
  * the padding. Several query heads may share one head of K and V; past keys and values come before the new ones. A
  * query that sees no key gives 0. A mask with fewer keys than there are hides the rest, also when it has one. */
-#include "ops/nn/attend.h"
+#include "ops/nn/attention.h"
 #include <inttypes.h>
 #include <math.h>
 
-enum { Q, K, V, MASK, PAST_KEY, PAST_VALUE, NONPAD, INPUTS };
-
-typedef struct attention_params {
-    int64_t q_heads, kv_heads; /* of inputs of rank 3; 0: not given */
-    int64_t left, right;
-    double scale, softcap;
-    bool causal, has_scale, wide; /* wide: softmax in f64 */
-    bool strict_heads;            /* the attributes are refused for rank 4 */
-    sdx_attend_scores mode;
-} attention_params;
+typedef sdx_attention_params attention_params;
 
 static int64_t bind_window(sdx_bind *bind, const char *name) {
     int64_t size = bind->since < 25 ? -1 : sdx_bind_int(bind, name);
@@ -349,4 +340,5 @@ const sdx_op sdx_op_Attention = {
     .bind = attention_bind,
     .infer = attention_infer,
     .scratch = attention_scratch,
-    .compute = attention_compute};
+    .compute = attention_compute,
+    .grad = sdx_attention_grad};

@@ -142,7 +142,7 @@ static void rotary(sdx_case_run *run) {
 #define ROPE(suffix, ...)                                                                                              \
     { .name = "rotary_embedding_" suffix, .op = "RotaryEmbedding", .opset = 23, __VA_ARGS__ }
 #define QKV    "T1[2,3,L,8]=normal T1[2,3,S,8]=normal T2[2,3,S,E]=normal"
-#define FLOATS "T1=f32|f16 T2=f32"
+#define FLOATS "T1=f32|f16|f64 T2=f32|f64"
 
 const sdx_case sdx_cases[] = {
     ATT("plain", 23, .inputs = QKV, .dims = "L=0..5 S=1..9 E=1..40", .reference = attention),
@@ -168,11 +168,11 @@ const sdx_case sdx_cases[] = {
     ATT("mask_row", 23, .inputs = "T1[2,3,4,4]=normal T1[2,3,5,4]=normal T2[2,3,5,6]=normal U[5]=normal",
         .types = "T1=f32|f64 T2=f32 U=f32|bool|f64|i8", .reference = attention),
     ATT("mask_heads", 23, .inputs = "T1[2,3,9,4]=normal T1[2,3,5,4]=normal T2[2,3,5,6]=normal U[3,1,5]=normal",
-        .types = "T1=f32|f64 T2=f32 U=f32|bool", .reference = attention),
+        .types = "T1=f32|f64 T2=f32|f64 U=f32|bool|f64", .reference = attention),
     ATT("mask_short", 24, .inputs = "T1[2,3,4,4]=normal T1[2,3,5,4]=normal T2[2,3,5,6]=normal U[2,1,4,3]=normal",
-        .types = "T1=f32|f64 T2=f32 U=f32|bool", .reference = attention),
+        .types = "T1=f32|f64 T2=f32|f64 U=f32|bool|f64", .reference = attention),
     ATT("mask_one_key", 23, .inputs = "T1[1,2,9,4]=normal T1[1,2,5,4]=normal T2[1,2,5,6]=normal U[9,1]=normal",
-        .types = "T1=f32 T2=f32 U=f32", .reference = attention),
+        .types = "T1=f32|f64 T2=f32|f64 U=f32|f64", .reference = attention),
     ATT("nothing_seen", 23,
         .inputs = "T1[1,1,2,2]=normal T1[1,1,3,2]=normal T2[1,1,3,2]={1 2 3 4 5 6} bool[2,3]={0 0 0 0 1 0}",
         .types = "T1=f32|f16|f64 T2=f32", .outputs = "Y", .expect = "T1[1,1,2,2]={0,0,3,4}"),
@@ -181,7 +181,7 @@ const sdx_case sdx_cases[] = {
         .reference = attention),
     ATT("past", 23, .attributes = "is_causal:int=1",
         .inputs = "T1[2,4,L,6]=normal T1[2,2,L,6]=normal T2[2,2,L,5]=normal - T1[2,2,P,6]=normal T2[2,2,P,5]=normal",
-        .outputs = "Y present_key present_value", .dims = "L=1..20 P=0..30", .types = "T1=f32|f16 T2=f32|f64",
+        .outputs = "Y present_key present_value", .dims = "L=1..20 P=0..30", .types = "T1=f32|f16|f64 T2=f32|f64",
         .reference = attention),
     ATT("past_only_read", 23,
         .inputs = "T1[1,2,L,6]=normal T1[1,2,7,6]=normal T2[1,2,7,5]=normal - T1[1,2,P,6]=normal "
@@ -190,7 +190,7 @@ const sdx_case sdx_cases[] = {
     ATT("past_decode", 23, .attributes = "q_num_heads:int=4 kv_num_heads:int=2",
         .inputs = "T1[2,1,24]=normal T1[2,1,12]=normal "
                   "T2[2,1,10]=normal U[2,1,1,P+1]=normal T1[2,2,P,6]=normal T2[2,2,P,5]=normal",
-        .outputs = "Y present_key present_value", .dims = "P=0..700", .types = "T1=f32|bf16 T2=f32 U=f32|bool",
+        .outputs = "Y present_key present_value", .dims = "P=0..700", .types = "T1=f32|bf16|f64 T2=f32 U=f32|bool",
         .reference = attention),
     ATT("present_alone", 23, .inputs = "T1[1,2,3,4]=normal T1[1,2,5,4]=normal T2[1,2,5,6]=normal",
         .outputs = "- present_key present_value", .types = FLOATS, .reference = attention),
@@ -213,7 +213,7 @@ const sdx_case sdx_cases[] = {
     ATT("nonpad_mask", 24,
         .inputs = "T1[2,4,3,6]=normal T1[2,2,200,6]=normal T2[2,2,200,5]=normal U[2,1,3,150]=normal - - "
                   "i64[2]={140 3}",
-        .types = "T1=f32|f16 T2=f32 U=f32|bool", .reference = attention),
+        .types = "T1=f32|f16|f64 T2=f32 U=f32|bool|f64", .reference = attention),
     ATT("window", 25, .attributes = "left_window_size:int=7 right_window_size:int=3", .inputs = QKV,
         .dims = "L=1..40 S=1..300 E=1..5", .types = FLOATS, .reference = attention),
     ATT("window_causal_past", 25, .attributes = "left_window_size:int=2 is_causal:int=1",
