@@ -45,7 +45,9 @@ sdx_status sdx_attend_run(sdx_compute *compute, const sdx_attend *attend, void *
 /* ---- shared by the two ways to run it (attend_tiles.c, attend_rows.c) ------------------------------------------- */
 
 /* All queries of the heads that one head of K and V serves. */
-static inline int64_t sdx_attend_rows(const sdx_attend *a) { return a->heads / a->kv_heads * a->queries; }
+static inline int64_t sdx_attend_rows(const sdx_attend *a) {
+    return a->kv_heads ? a->heads / a->kv_heads * a->queries : 0;
+}
 
 /* One query; it may see keys [low, high), which is empty when high <= low. */
 typedef struct sdx_attend_row {

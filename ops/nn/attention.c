@@ -173,10 +173,10 @@ static sdx_status attention_infer(sdx_infer *infer, const void *params) {
     SDX_TRY(check_optional(infer, &q));
     SDX_TRY(check_past(infer, PAST_KEY, "past_key", &k, &past));
     SDX_TRY(check_past(infer, PAST_VALUE, "past_value", &v, &past));
-    if (k.length >= 0 && past >= 0)
-        keys = past ? k.length + past : k.length;
-    else if (past == 0)
+    if (past == 0)
         keys = k.length;
+    else if (k.length >= 0 && past > 0 && __builtin_add_overflow(k.length, past, &keys))
+        return sdx_fail(infer->error, SDX_SHAPE, "'K' and the past together have too many keys");
     SDX_TRY(check_mask(infer, &q, keys));
     const int rank = infer->in[Q]->rank;
     if (rank == 4) set_shape(infer, 0, q.batch, q.heads, q.length, v.size);

@@ -147,6 +147,10 @@ static void rotary(sdx_case_run *run) {
 const sdx_case sdx_cases[] = {
     ATT("plain", 23, .inputs = QKV, .dims = "L=0..5 S=1..9 E=1..40", .reference = attention),
     ATT("no_keys", 23, .inputs = "T1[1,2,3,4]=normal T1[1,2,0,4]=normal T2[1,2,0,5]=normal", .reference = attention),
+    ATT("no_heads", 23, .inputs = "T1[1,0,3,4]=normal T1[1,0,2,4]=normal T2[1,0,2,5]=normal", .types = "T1=f32 T2=f32",
+        .outputs = "Y present_key present_value qk", .reference = attention),
+    ATT("no_batch", 23, .attributes = "q_num_heads:int=2 kv_num_heads:int=1", .types = "T1=f32 T2=f32",
+        .inputs = "T1[0,3,8]=normal T1[0,2,4]=normal T2[0,2,5]=normal", .reference = attention),
     ATT("many_queries", 23, .inputs = QKV, .dims = "L=9..150 S=1..300 E=1..20", .types = FLOATS,
         .reference = attention),
     ATT("wide_mix", 23, .inputs = "T1[1,2,20,6]=normal T1[1,2,11,6]=normal T2[1,2,11,9]=normal",
