@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All recipes, and which operators they cover."""
+import os
+import re
+
+import recipes_generator  # noqa: F401
+import recipes_math  # noqa: F401
+import recipes_nn  # noqa: F401
+import recipes_quantization  # noqa: F401
+import recipes_reduction  # noqa: F401
+import recipes_rnn  # noqa: F401
+import recipes_sequence  # noqa: F401
+import recipes_tensor  # noqa: F401
+import recipes_text  # noqa: F401
+import recipes_training  # noqa: F401
+from draw import RECIPES
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+INTERNAL = {"PackedConv", "PackedMatMul"}  # no file may contain them
+ELSEWHERE = {"Gradient"}  # the gradients of operators have tests of their own
+
+
+def registered():
+    with open(os.path.join(ROOT, "ops", "ops.def"), encoding="utf-8") as file:
+        return sorted(set(re.findall(r"^SDX_OP\((\w+)\)", file.read(), re.M)) - INTERNAL)
+
+
+def covered():
+    return [name for name in registered() if name in RECIPES]
+
+
+def missing():
+    return [name for name in registered() if name not in RECIPES and name not in ELSEWHERE]

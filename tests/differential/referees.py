@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three that run a draw: the library under test, ONNX Runtime, and the package's own reference evaluator."""
+import os
+import sys
+import warnings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+import numpy
+import onnx
+import onnxruntime
+from onnx.reference import ReferenceEvaluator
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "python"))
+import sardonyx  # noqa: E402
+
+import model  # noqa: E402
+from draw import BF16, F16, NUMPY  # noqa: E402
+
+warnings.simplefilter("ignore")
+numpy.seterr(all="ignore")
+os.environ["ALLOW_RELEASED_ONNX_OPSET_ONLY"] = "0"
+onnxruntime.set_default_logger_severity(4)
+OPTIONS = onnxruntime.SessionOptions()
+OPTIONS.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+OPTIONS.intra_op_num_threads = OPTIONS.inter_op_num_threads = 1
+OPTIONS.log_severity_level = 4
+
+
+class Refused(Exception):
+    """A runner would not run the model; the text says why."""
+
+
+def ours(draw):
+    bytes_, feeds, names = model.own(draw)
+    optimise = draw.number % 3
+    try:
+        return sardonyx.InferenceSession(bytes_, threads=1 + draw.number % 2, optimise=optimise).run(names, feeds)
+    except sardonyx.SardonyxError as error:
+        raise Refused(str(error)) from None
+
+
+def runtime(draw):
+    """ONNX Runtime."""
+    bytes_, feeds, names = model.plain(draw)
+    try:
+        session = onnxruntime.InferenceSession(bytes_, OPTIONS, providers=["CPUExecutionProvider"])
+        return session.run(names, feeds)
+    except Exception as error:  # pylint: disable=broad-except
+        raise Refused(str(error)) from None
+
+
+def evaluate(draw):
+    """onnx.reference on the draw as it is."""
+    bytes_, feeds, names = model.own(draw)
+    try:
+        return ReferenceEvaluator(onnx.load_from_string(bytes_)).run(names, feeds)
+    except (Exception, SystemExit) as error:  # pylint: disable=broad-except
+        raise Refused(f"{type(error).__name__}: {error}") from None
+
+
+def reference(draw):
+    """onnx.reference; 16-bit floats are computed in float32 and rounded once, where the schema allows float32."""
+    twin = model.halves_as_f32(draw)
+    if twin is None:
+        return evaluate(draw)
+    results = evaluate(twin)
+    kinds = [kind for name, kind in draw.outputs if name]
+    return [numpy.asarray(r).astype(NUMPY[k]) if k in (F16, BF16) and numpy.asarray(r).dtype != NUMPY[k] else r
+            for r, k in zip(results, kinds)]
+
+
+def truth(draw):
+    """onnx.reference with every float widened to float64; None where that cannot be had."""
+    twin = model.floats_as_f64(draw)
+    if twin is None:
+        return None
+    try:
+        return evaluate(twin)
+    except Refused:
+        return None

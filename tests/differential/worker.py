@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs draws one after another and prints one JSON line for each that is not simply equal; a table at the end. What it
+is doing stands in a small shared file, so that a crash or a hang can be told by its seed.
+
+usage: worker.py STATUS_FILE [--skip N] Op:number | --count N --start S [--ops NAME,...]"""
+import argparse
+import collections
+import json
+import mmap
+import os
+import struct
+import time
+import traceback
+
+from onnx import TypeProto
+
+import differences
+import recipes
+import referees
+from compare import compare, error_of, mismatch
+from draw import NARROW, RECIPES, Draw, is_int
+
+import numpy
+
+STAGES = ("drawing", "ours", "onnxruntime", "onnx.reference", "done")
+
+
+class Judge:
+    def __init__(self, status):
+        self.status = status
+
+    def at(self, stage):
+        self.status[8:12] = struct.pack("i", stage)
+
+    def run(self, name, number):
+        """(verdict, detail, draw) for one seed."""
+        self.at(0)
+        draw = Draw(name, number)
+        self.at(1)
+        try:
+            ours, refusal = referees.ours(draw), None
+        except referees.Refused as error:
+            ours, refusal = None, str(error)
+        self.at(2)
+        verdict, detail = self.judge(draw, ours, refusal)
+        self.at(4)
+        return verdict, detail, draw
+
+    def judge(self, draw, ours, refusal):
+        reasons = []
+        for stage, who, run in ((2, "onnxruntime", referees.runtime), (3, "onnx.reference", referees.reference)):
+            if differences.no_referee(draw, who):
+                continue
+            self.at(stage)
+            try:
+                theirs = run(draw)
+            except referees.Refused as error:
+                reasons.append(f"{who}: {error}")
+                continue
+            return self.against(draw, ours, refusal, theirs, who)
+        if refusal:
+            return "refused by all", f"ours: {refusal} | " + " | ".join(r[:300] for r in reasons)
+        return "unjudged", " | ".join(r[:300] for r in reasons)
+
+    def against(self, draw, ours, refusal, theirs, who):
+        found = f"ours refuses: {refusal}" if refusal else self.difference(draw, ours, theirs)
+        if found is None:
+            return who, None
+        rule = differences.explain(draw, ours, theirs, who, found)
+        if rule:
+            return f"known {rule}", None
+        if not refusal and self.rounding(draw, ours, theirs):
+            return "known rounding", None
+        return f"differs from {who}", found + self.arbiter(draw, ours, who)
+
+    def difference(self, draw, ours, theirs):
+        kinds = [kind for name, kind in draw.outputs if name]
+        for k, (a, b, kind) in enumerate(zip(ours, theirs, kinds)):
+            number = kind if isinstance(kind, int) else None
+            found = compare(a, b, number, draw.noise)
+            if found:
+                return f"output {k}: {found}"
+        return None
+
+    @staticmethod
+    def rounding(draw, ours, theirs):
+        """True where a widened computation shows ours to be at least as precise, and theirs off by rounding only."""
+        exact = referees.truth(draw)
+        if exact is None:
+            return False
+        for a, b, t in zip(ours, theirs, exact):
+            if not isinstance(a, numpy.ndarray) or compare(a, b, None, draw.noise) is None:
+                continue
+            t = numpy.asarray(t)
+            if a.dtype.kind in "iubO" or a.shape != t.shape:
+                return False
+            scale = float(numpy.abs(numpy.where(numpy.isfinite(t), t, 0)).max(initial=0)) or 1.0
+            mine, other = error_of(a, t), error_of(numpy.asarray(b), t)
+            close = not mismatch(a, t.astype(a.dtype), a.dtype == NARROW[16]).any()
+            if not (close or mine <= 2 * other) or not other <= 2e-2 * max(scale, draw.noise):
+                return False
+        return True
+
+    def arbiter(self, draw, ours, who):
+        """What the other referee says, for whoever reads the report."""
+        if who != "onnxruntime":
+            return ""
+        self.at(3)
+        try:
+            second = referees.reference(draw)
+        except referees.Refused as error:
+            return f" [onnx.reference refuses: {str(error)[:200]}]"
+        if ours is None:
+            return " [onnx.reference runs]"
+        found = self.difference(draw, ours, second)
+        return " [onnx.reference agrees with ours]" if found is None else f" [onnx.reference: {found}]"
+
+
+def seeds_of(options):
+    names = options.ops.split(",") if options.ops else recipes.covered()
+    for k in range(options.start, options.start + options.count):
+        yield names[k % len(names)], k // len(names) + options.seed
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("status")
+    parser.add_argument("seeds", nargs="*")
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--ops", default="")
+    parser.add_argument("--until", type=float, default=0)
+    options = parser.parse_args()
+    with open(options.status, "r+b") as file:
+        status = mmap.mmap(file.fileno(), 64)
+    judge, table, done = Judge(status), collections.Counter(), 0
+    given = [s.split(":") for s in options.seeds]
+    for name, number in [(n, int(k)) for n, k in given] or seeds_of(options):
+        if options.until and time.time() > options.until:
+            break
+        status[16:16 + 48] = f"{name}:{number}".encode()[:47].ljust(48, b"\0")
+        try:
+            verdict, detail, draw = judge.run(name, number)
+        except Exception:  # pylint: disable=broad-except
+            verdict, detail, draw = "broken recipe", traceback.format_exc()[-1500:], None
+        done += 1
+        status[0:8] = struct.pack("q", done)
+        table[name, verdict] += 1
+        if given or (detail and not verdict.startswith("known")):
+            print(json.dumps({"seed": f"{name}:{number}", "verdict": verdict, "detail": detail,
+                              "model": draw.text() if draw else ""}), flush=True)
+        if done % 200 == 0:
+            print(json.dumps({"table": [[*k, v] for k, v in table.items()]}), flush=True)
+            table.clear()
+    print(json.dumps({"table": [[*k, v] for k, v in table.items()]}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
