@@ -178,9 +178,7 @@ class Draw:
     def x(self, shape, fill=None, only=None, const=False, dtype=None):
         """The next input: a tensor of its type. Returns the array."""
         dtype = dtype or self.dtype(self.next_input().type_str, only)
-        array = fill if isinstance(fill, numpy.ndarray) and fill.dtype == NUMPY[dtype] and dtype != STRING else \
-            self.values(shape, dtype, fill)
-        return self.give(array.reshape(shape) if isinstance(array, numpy.ndarray) else array, const)
+        return self.give(self.values(shape, dtype, fill), const)
 
     def give(self, item, const=False):
         """The next input with this value as it is (array, list, None for an empty optional)."""

@@ -76,7 +76,8 @@ def own(draw):
     for k, (name, item) in enumerate(draw.inputs):
         if not name:
             continue
-        if isinstance(item, numpy.ndarray) and (k in draw.constant_inputs or (draw.number * 7 + k * 3) % 11 < 2):
+        if isinstance(item, numpy.ndarray) and name not in draw.note and (
+                k in draw.constant_inputs or (draw.number * 7 + k * 3) % 11 < 2):
             constants.append(tensor_of(name, item))
         else:
             inputs.append(info_of(draw, name, item, style))
@@ -118,7 +119,7 @@ def widened(draw, narrow, wide):
             if f"tensor({'double' if wide == F64 else 'float'})" not in draw.allowed(variable):
                 return None
             changed = True
-    if not changed:
+    if not changed and narrow:
         return None
     inputs = [(name, item.astype(NUMPY[wide]) if isinstance(item, numpy.ndarray) and NUMBERS[item.dtype] in narrow
                else item) for name, item in draw.inputs]

@@ -270,6 +270,7 @@ def linear_attention(d):
     if d.chance(0.6):
         d.x([batch, kv, dk, dv], (-1, 1))
     else:
+        d.types["S"] = d.types["T"]
         d.skip()
     if "gated" in rule:
         d.x([batch, length, d.pick([kv, kv * dk])], (-1, 0))

@@ -336,7 +336,8 @@ def one_hot(d):
     shape = d.shape(0, 3, most=500)
     depth = d.between(1, 9)
     d.maybe("axis", d.between(-len(shape) - 1, len(shape)))
-    d.x(shape, (-depth, depth - 1) if d.since >= 11 else (0, depth - 1))
+    whole = d.rng.integers(-depth if d.since >= 11 and not d.dtype("T1") in (2, 4, 12, 13) else 0, depth, shape)
+    d.x(shape, whole)
     d.x([] if d.chance(0.5) else [1], numpy.array(depth))
     d.x([2])
 

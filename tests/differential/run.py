@@ -132,10 +132,10 @@ def print_table(report):
         by_op[name][verdict] += count
         if verdict.startswith("known "):
             known[verdict[6:]] += count
-    print(f"{'operator':28} models  onnxruntime  onnx.reference  known  unjudged  refused by all")
+    print(f"{'operator':28} models  onnxruntime  its twin  onnx.reference  known  unjudged  refused by all")
     for name, counts in sorted(by_op.items()):
         explained = sum(n for v, n in counts.items() if v.startswith("known"))
-        print(f"{name:28} {sum(counts.values()):6} {counts['onnxruntime']:12} {counts['onnx.reference']:15} "
+        print(f"{name:28} {sum(counts.values()):6} {counts['onnxruntime']:12} {counts['onnxruntime twin']:9} {counts['onnx.reference']:15} "
               f"{explained:6} {counts['unjudged']:9} {counts['refused by all']:15}")
     for (name, how), count in sorted(report.referee_deaths.items()):
         print(f"a referee died: {name}: {how}, {count} times")

@@ -48,7 +48,8 @@ class Judge:
 
     def judge(self, draw, ours, refusal):
         reasons = []
-        for stage, who, run in ((2, "onnxruntime", referees.runtime), (3, "onnx.reference", referees.reference)):
+        for stage, who, run in ((2, "onnxruntime", referees.runtime),
+                                (2, "onnxruntime twin", referees.runtime_twin), (3, "onnx.reference", referees.reference)):
             if differences.no_referee(draw, who):
                 continue
             self.at(stage)
@@ -103,7 +104,7 @@ class Judge:
 
     def arbiter(self, draw, ours, who):
         """What the other referee says, for whoever reads the report."""
-        if who != "onnxruntime":
+        if who == "onnx.reference":
             return ""
         self.at(3)
         try:
