@@ -45,6 +45,8 @@ SATURATE(to_u64, uint64_t, 0.0, 18446744073709551616.0, UINT64_MAX)
         switch ((int)from) {                                                                                           \
         case SDX_F32: EACH(to_type, float, floats((double)v));                                                         \
         case SDX_F64: EACH(to_type, double, floats(v));                                                                \
+        case SDX_I2:                                                                                                   \
+        case SDX_I4:                                                                                                   \
         case SDX_I8: EACH(to_type, int8_t, v);                                                                         \
         case SDX_I16: EACH(to_type, int16_t, v);                                                                       \
         case SDX_I32: EACH(to_type, int32_t, v);                                                                       \

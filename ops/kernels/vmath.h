@@ -105,7 +105,7 @@ static inline vf vf_erf(vf x) {
 static inline vf vf_gelu(vf x) {
     vf u = x * vf_set(0.707106781F), a = vf_clamp(vf_abs(u), 0.0F, 11.0F), h = x * vf_set(0.5F);
     vf near = vf_fma(h * u, vf_erf_near(u * u), h);
-    vf tail = vf_clamp(h, -0x1p127F, 0x1p127F) * vf_erfc_far(a);
+    vf tail = vf_min(vf_set(0x1p127F), h) * vf_erfc_far(a);
     vf far = vf_select(vf_lt(x, vf_set(0.0F)), tail, x - tail);
     return vf_select(vf_lt(a, vf_set(1.0F)), near, far);
 }

@@ -43,7 +43,12 @@ static sdx_status softmax_upgrade(sdx_patch *patch, const sdx_node *node) {
     sdx_node *newest = sdx_patch_node(patch, "", node->op_type, 1, &x, 1);
     sdx_patch_int(patch, newest, "axis", -1);
     sdx_id y = newest->out[0];
-    if (!last) y = sdx_emit2(patch, "Reshape", y, sdx_emit1(patch, "Shape", node->in[0]));
+    if (!last) {
+        sdx_id in[2] = {y, sdx_emit1(patch, "Shape", node->in[0])};
+        sdx_node *reshape = sdx_patch_node(patch, "", "Reshape", 2, in, 1);
+        sdx_patch_int(patch, reshape, "allowzero", 1);
+        y = reshape->out[0];
+    }
     sdx_patch_replace(patch, node->out[0], y);
     sdx_patch_remove(patch, node);
     return patch->status;

@@ -13,14 +13,11 @@ def no_referee(draw, who):
         return False
     if "broadcast" in draw.attributes:
         return True
-    return draw.op in ("StringNormalizer",)
-
-
-def rule(name, ops=""):
-    def add(condition):
-        RULES.append((name, set(ops.split()), condition))
-        return condition
-    return add
+    if draw.op in ("RNN", "GRU", "LSTM"):
+        return not {"clip", "activations"}.isdisjoint(draw.attributes) or len(draw.inputs) > 4 or draw.since < 7 or \
+            draw.attributes.get("direction", "forward") != "forward"
+    return draw.op == "StringNormalizer" or (draw.op == "PRelu" and draw.since < 7) or \
+        (draw.op in ("Hardmax", "Softmax", "LogSoftmax") and draw.since < 13)
 
 
 def explain(draw, ours, theirs, who, found):
@@ -34,31 +31,77 @@ def has_nan(draw):
     return any(t.dtype.kind not in "OUSiub" and numpy.isnan(t.astype(numpy.complex128)).any() for t in draw.tensors())
 
 
-@rule("slice-backwards", "Slice")
-def slice_backwards(draw, ours, theirs, who, found):
-    return who.startswith("onnxruntime") and any((t == 2 ** 31 - 1).any() for t in draw.tensors()[1:])
+def has_special(draw):
+    return any(t.dtype.kind not in "OUSiub" and not numpy.isfinite(t.astype(numpy.complex128)).all()
+               for t in draw.tensors())
 
 
-@rule("empty-text-split", "StringSplit")
-def empty_text_split(draw, ours, theirs, who, found):
-    return who.startswith("onnxruntime") and draw.value_of("delimiter") and any(s == "" for s in draw.tensors()[0].flat)
+def is_whole(tensor):
+    return tensor.dtype.kind in "iu" or tensor.dtype.name in ("int4", "uint4", "int2", "uint2")
 
 
-@rule("integer-log-sum-exp", "ReduceLogSumExp ReduceLogSum")
-def integer_log_sum_exp(draw, ours, theirs, who, found):
-    return who.startswith("onnxruntime") and draw.tensors()[0].dtype.kind in "iu"
+def runtime_only(condition):
+    """For rules about ONNX Runtime."""
+    return lambda draw, ours, theirs, who, found: who.startswith("onnxruntime") and condition(draw, ours, theirs)
 
 
-@rule("e8m0-of-negatives", "Cast CastLike")
-def e8m0_of_negatives(draw, ours, theirs, who, found):
-    return who.startswith("onnxruntime") and draw.uses(24)
+def reference_only(condition):
+    return lambda draw, ours, theirs, who, found: who == "onnx.reference" and condition(draw, ours, theirs)
 
 
-@rule("shrink-of-integers", "Shrink")
-def shrink_of_integers(draw, ours, theirs, who, found):
-    return who.startswith("onnxruntime") and draw.tensors()[0].dtype.kind in "iu"
+def when(condition):
+    return lambda draw, ours, theirs, who, found: condition(draw, ours, theirs)
 
 
-@rule("max-pool-nan", "MaxPool GlobalMaxPool")
-def max_pool_nan(draw, ours, theirs, who, found):
-    return has_nan(draw)
+def empty(tensor):
+    return tensor.size == 0
+
+
+for name, ops, condition in (
+    # ONNX Runtime is wrong
+    ("slice-backwards", "Slice", runtime_only(lambda d, a, b: len(d.inputs) > 4 and (d.inputs[4][1] < 0).any())),
+    ("empty-text-split", "StringSplit", runtime_only(lambda d, a, b: True)),
+    ("integer-reductions", "ReduceLogSumExp ReduceLogSum ReduceL1 ReduceL2 ReduceMean", when(lambda d, a, b: is_whole(d.tensors()[0]))),
+    ("empty-reductions", "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
+     "ReduceSum ReduceSumSquare", runtime_only(lambda d, a, b: empty(d.tensors()[0]))),
+    ("e8m0-of-negatives", "Cast CastLike", runtime_only(lambda d, a, b: d.uses(24))),
+    ("casts-to-four-bits", "Cast CastLike", runtime_only(lambda d, a, b: d.uses(21, 22, 25, 26))),
+    ("casts-out-of-range", "Cast CastLike", when(lambda d, a, b: d.tensors()[0].dtype.kind not in "OUSiub" and
+                                                 has_nan(d))),
+    ("shrink-of-integers", "Shrink", runtime_only(lambda d, a, b: is_whole(d.tensors()[0]))),
+    ("non-zero-of-scalar", "NonZero", runtime_only(lambda d, a, b: d.tensors()[0].ndim == 0)),
+    ("strings-gathered", "Gather", runtime_only(lambda d, a, b: d.uses(8))),
+    ("variance-of-one", "MeanVarianceNormalization", runtime_only(lambda d, a, b: True)),
+    ("causal-with-past", "Attention", runtime_only(lambda d, a, b: d.attributes.get("is_causal") == 1)),
+    ("transpose-same", "ConvTranspose", runtime_only(lambda d, a, b: "SAME" in str(d.attributes.get("auto_pad")))),
+    ("loop-without-condition", "Loop", runtime_only(lambda d, a, b: not d.inputs[1][0])),
+    ("dropout-10-mask", "Dropout", runtime_only(lambda d, a, b: d.since == 10)),
+    ("recurrent-softplus", "GRU LSTM RNN", runtime_only(lambda d, a, b: "Softplus" in d.attributes.get(
+        "activations", ()) and not all(numpy.isfinite(t).all() for t in b))),
+    ("float-text", "Cast CastLike", runtime_only(lambda d, a, b: d.outputs[0][1] == 8)),
+    ("infinite-softmax", "Softmax LogSoftmax", runtime_only(lambda d, a, b: has_special(d))),
+    ("quantized-halves", "QuantizeLinear", runtime_only(lambda d, a, b: d.uses(10, 16))),
+    ("split-keepdims", "SplitToSequence", runtime_only(lambda d, a, b: len(d.inputs) > 1)),
+    ("empty-loss", "NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss", runtime_only(
+        lambda d, a, b: empty(d.tensors()[1]))),
+    ("pad-wrap", "Pad", runtime_only(lambda d, a, b: d.attributes.get("mode") == "wrap")),
+    ("gemm-of-nothing", "Gemm", runtime_only(lambda d, a, b: empty(d.tensors()[0]))),
+    # nobody says
+    ("nan-extremes", "ArgMax ArgMin ReduceMax ReduceMin Max Min TopK", when(lambda d, a, b: has_nan(d))),
+    ("unbounded-clip", "Clip", when(lambda d, a, b: has_special(d))),
+    ("no-trips", "Loop", when(lambda d, a, b: a[1].size == 0 and b[1].size == 0)),
+    ("same-with-long-strides", "MaxPool AveragePool LpPool Conv", when(
+        lambda d, a, b: "SAME" in str(d.attributes.get("auto_pad")) and "strides" in d.attributes)),
+    ("max-pool-nan", "MaxPool GlobalMaxPool", when(lambda d, a, b: has_nan(d))),
+    ("hardmax-nan", "Hardmax", when(lambda d, a, b: has_nan(d))),
+    ("integer-powers", "Pow", when(lambda d, a, b: is_whole(d.tensors()[0]) and not is_whole(d.tensors()[1]))),
+    # onnx.reference is wrong
+    ("one-hot-products", "OneHot", reference_only(lambda d, a, b: not numpy.isfinite(
+        d.tensors()[2].astype(numpy.complex128)).all())),
+    ("padding-with-text", "Trilu CenterCropPad", reference_only(lambda d, a, b: d.uses(8))),
+    ("pad-e8m0", "Pad", reference_only(lambda d, a, b: d.uses(24))),
+    ("insert-at-end", "SequenceInsert", reference_only(lambda d, a, b: True)),
+    ("integer-erf", "Erf", reference_only(lambda d, a, b: is_whole(d.tensors()[0]))),
+    ("unique-unsorted", "Unique", reference_only(lambda d, a, b: d.attributes.get("sorted") == 0)),
+):
+    RULES.append((name, set(ops.split()), condition))

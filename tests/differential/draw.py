@@ -136,7 +136,7 @@ class Draw:
         if dtype == STRING:
             return numpy.array([self.pick(WORDS) for _ in range(int(numpy.prod(shape)))], object).reshape(shape)
         if dtype == BOOL:
-            return self.rng.random(shape) < 0.5
+            return numpy.asarray(self.rng.random(shape) < 0.5)
         if is_int(dtype):
             return self.integers(shape, dtype, fill)
         if dtype in (14, 15):
@@ -148,13 +148,14 @@ class Draw:
     def integers(self, shape, dtype, fill):
         low, high = range_of(dtype)
         if isinstance(fill, tuple):
-            a, b = max(low, int(fill[0])), min(high, int(fill[1]))
+            a = min(max(low, int(fill[0])), high)
+            b = max(min(high, int(fill[1])), a)
         elif fill == "tame" or self.chance(0.7):
             a, b = max(low, -9), min(high, 9)
         else:
             a, b = low, high
-        return self.rng.integers(a, b, size=shape, endpoint=True, dtype=numpy.uint64 if dtype == 13 else numpy.int64
-                                 ).astype(NUMPY[dtype])
+        wide = numpy.uint64 if dtype == 13 else numpy.int64
+        return numpy.asarray(self.rng.integers(a, b, size=shape, endpoint=True, dtype=wide)).astype(NUMPY[dtype])
 
     def floats(self, shape, dtype, fill):
         if isinstance(fill, tuple):

@@ -33,7 +33,7 @@ def type_of(item):
 
 
 def info_of(draw, name, item, style):
-    if isinstance(item, numpy.ndarray):
+    if isinstance(item, numpy.ndarray) and name not in draw.note:
         dims = list(item.shape)
         if style == 1:
             dims = [f"{name}_{k}" for k in range(item.ndim)]

@@ -190,7 +190,7 @@ def det(d):
 
 @recipe("TopK")
 def top_k(d):
-    shape = d.shape(1)
+    shape = d.shape(1, dim=1)
     axis = d.axis(len(shape), d.since >= 11)
     if d.chance(0.7):
         d.attributes["axis"] = axis
@@ -215,6 +215,7 @@ def softmax(d):
     if "axis" not in d.attributes and d.since < 13 and len(shape) < 2:
         d.attributes["axis"] = 0
     d.x(shape)
+    d.noise = 4 * EPS[F32]
 
 
 @recipe("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss")

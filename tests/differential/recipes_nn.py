@@ -57,7 +57,7 @@ def conv_transpose(d):
         d.attributes["group"] = group
     if w.auto == "NOTSET" and d.chance(0.3):
         d.attr("output_padding", [d.below(max(s, e)) for s, e in zip(w.strides, w.dilations)])
-    size = [d.between(2, 9) for _ in range(rank)]
+    size = [d.between(4, 9) for _ in range(rank)]
     x = d.x([d.pick([1, 2]), c] + size, "tame")
     k = d.x([c, m] + w.kernel, "tame")
     if d.chance(0.5):

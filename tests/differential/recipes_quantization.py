@@ -33,7 +33,7 @@ def quantize_linear(d):
         d.attributes["precision"] = d.pick([1, 0])
     if d.since >= 23 and "T2" not in d.types:
         d.types["T2"] = d.types["T1"] if d.types["T1"] != 6 else 1
-    d.x(scales, (0.05, 2))
+    d.x(scales, (0.05, 2) if not is_int(d.types.get("T2", F32)) else (1, 3))
     if target != 2 or d.chance(0.6):
         low, high = range_of(target) if is_int(target) else (0, 0)
         d.x(scales, (max(low, -50), min(high, 50)) if d.chance(0.7) or not is_int(target) else (0, 0))
@@ -53,7 +53,7 @@ def dequantize_linear(d):
     variable = d.schema.outputs[0].type_str
     if d.has("output_dtype"):
         kind = d.types.get("T2", F32)
-        if d.chance(0.4):
+        if d.chance(0.4) or kind not in (F16, BF16, F32):
             kind = d.attributes["output_dtype"] = d.dtype(variable)
         d.types[variable] = kind
     d.out(F32 if variable.startswith("tensor") else d.types.get(variable, F32))

@@ -47,32 +47,39 @@ class Judge:
         return verdict, detail, draw
 
     def judge(self, draw, ours, refusal):
-        reasons = []
-        for stage, who, run in ((2, "onnxruntime", referees.runtime),
-                                (2, "onnxruntime twin", referees.runtime_twin), (3, "onnx.reference", referees.reference)):
+        """ONNX Runtime decides where it runs the model; else it is enough that one of the others agrees."""
+        reasons, differing = [], []
+        for stage, who, run in ((2, "onnxruntime", referees.runtime), (2, "onnxruntime twin", referees.runtime_twin),
+                                (3, "onnx.reference", referees.reference)):
             if differences.no_referee(draw, who):
                 continue
             self.at(stage)
             try:
                 theirs = run(draw)
             except referees.Refused as error:
-                reasons.append(f"{who}: {error}")
+                reasons.append(f"{who}: {str(error)[:300]}")
                 continue
-            return self.against(draw, ours, refusal, theirs, who)
+            found = f"ours refuses: {refusal}" if refusal else self.difference(draw, ours, theirs)
+            if found is None:
+                return who, None
+            differing.append((who, theirs, found))
+            if who == "onnxruntime":
+                break
+        if differing:
+            return self.explain(draw, ours, refusal, differing, reasons)
         if refusal:
-            return "refused by all", f"ours: {refusal} | " + " | ".join(r[:300] for r in reasons)
-        return "unjudged", " | ".join(r[:300] for r in reasons)
+            reasons.insert(0, f"ours: {refusal}")
+        return "refused by all" if refusal else "unjudged", " | ".join(reasons)
 
-    def against(self, draw, ours, refusal, theirs, who):
-        found = f"ours refuses: {refusal}" if refusal else self.difference(draw, ours, theirs)
-        if found is None:
-            return who, None
-        rule = differences.explain(draw, ours, theirs, who, found)
-        if rule:
-            return f"known {rule}", None
-        if not refusal and self.rounding(draw, ours, theirs):
-            return "known rounding", None
-        return f"differs from {who}", found + self.arbiter(draw, ours, who)
+    def explain(self, draw, ours, refusal, differing, reasons):
+        for who, theirs, found in differing:
+            rule = differences.explain(draw, ours, theirs, who, found)
+            if rule:
+                return f"known {rule}", None
+            if not refusal and self.rounding(draw, ours, theirs):
+                return "known rounding", None
+        return f"differs from {differing[0][0]}", " | ".join(f"{who}: {found}" for who, _, found in differing) + \
+            "".join(f" [{reason}]" for reason in reasons) + self.arbiter(draw, ours, differing[-1][0])
 
     def difference(self, draw, ours, theirs):
         kinds = [kind for name, kind in draw.outputs if name]

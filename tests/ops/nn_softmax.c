@@ -87,6 +87,7 @@ const sdx_case sdx_cases[] = {
     EACH_OLD("old1_axis2", 1, .attributes = "axis:int=2", .inputs = "T[2,3,4,5]=normal"),
     EACH_OLD("old11_minus1", 11, .attributes = "axis:int=-1", .inputs = "T[2,3,4]=normal"),
     EACH_OLD("old11_minus2", 11, .attributes = "axis:int=-2", .inputs = "T[2,3,4]=normal"),
+    EACH_OLD("old11_empty", 11, .inputs = "T[2,3,0]=normal"),
     EACH_OLD("old12", 12, .inputs = "T[2,C]=normal", .dims = "C=1..30"),
     {.name = "softmax_large",
      .op = "Softmax",
