@@ -37,4 +37,7 @@ int64_t sdx_loss_class(const sdx_loss *loss, int64_t k);
 void sdx_loss_put(const sdx_loss *loss, int64_t k, int64_t class, double log_probability);
 sdx_status sdx_loss_finish(sdx_compute *compute, const sdx_loss *loss, const sdx_tensor *out);
 
+/* softmax: the scores go through it first, as output 1 says. */
+sdx_status sdx_loss_grad(sdx_grad *grad, const sdx_loss_params *p, bool softmax);
+
 #endif

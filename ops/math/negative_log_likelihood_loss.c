@@ -43,6 +43,8 @@ static sdx_status nll_compute(sdx_compute *compute, const void *params) {
     return sdx_loss_finish(compute, &job.loss, compute->out[0]);
 }
 
+static sdx_status nll_grad(sdx_grad *grad, const void *params) { return sdx_loss_grad(grad, params, false); }
+
 #define ROW(since, types)                                                                                              \
     {                                                                                                                  \
         since, "input:T target:Tind weight:T? -> loss:T", "T=" types " Tind=i32|i64",                                  \
@@ -59,4 +61,5 @@ const sdx_op sdx_op_NegativeLogLikelihoodLoss = {
     .infer = nll_infer,
     .scratch = nll_scratch,
     .compute = nll_compute,
+    .grad = nll_grad,
 };

@@ -65,6 +65,8 @@ static sdx_status sce_compute(sdx_compute *compute, const void *params) {
     return sdx_loss_finish(compute, &job.loss, compute->out[0]);
 }
 
+static sdx_status sce_grad(sdx_grad *grad, const void *params) { return sdx_loss_grad(grad, params, true); }
+
 #define ROW(since, types)                                                                                              \
     {                                                                                                                  \
         since, "scores:T labels:Tind weights:T? -> output:T log_prob:T?", "T=" types " Tind=i32|i64",                  \
@@ -79,4 +81,5 @@ const sdx_op sdx_op_SoftmaxCrossEntropyLoss = {
     .infer = sce_infer,
     .scratch = sce_scratch,
     .compute = sce_compute,
+    .grad = sce_grad,
 };

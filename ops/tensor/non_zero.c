@@ -138,4 +138,5 @@ const sdx_op sdx_op_NonZero = {
                                          {0, NULL, NULL, NULL}},
     .infer = nonzero_infer,
     .compute = nonzero_compute,
+    .grad = sdx_no_gradient,
 };
