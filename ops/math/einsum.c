@@ -12,7 +12,6 @@
 /* ---- the equation ----------------------------------------------------------------------------------------------- */
 
 static int letter_of(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : -1; }
-static char letter_text(int label) { return (char)(label < 26 ? 'A' + label : 'a' + label - 26); }
 
 /* `which`: 1 for the first input's term ...; 0: that of the output. */
 static void fail_term(sdx_bind *bind, int which, const char *text, size_t size, const char *why) {
@@ -82,7 +81,7 @@ static void check_output(sdx_bind *bind, const sdx_einsum *e, const char *text, 
     count_letters(e, count);
     for (int d = 0; d < e->out.n; d++) {
         const int c = e->out.letter[d];
-        snprintf(why, sizeof why, "has '%c'%s", letter_text(c), seen[c] ? " twice" : ", which no input has");
+        snprintf(why, sizeof why, "has '%c'%s", sdx_einsum_letter(c), seen[c] ? " twice" : ", which no input has");
         if (seen[c] || count[c] == 0) {
             fail_term(bind, 0, text, size, why);
             return;
@@ -133,7 +132,7 @@ static sdx_status check_rank(sdx_infer *infer, int k, const sdx_einsum_term *ter
 
 static const char *label_text(int label, char *out) {
     if (label >= SDX_EINSUM_LETTERS) return "...";
-    out[0] = letter_text(label);
+    out[0] = sdx_einsum_letter(label);
     out[1] = '\0';
     return out;
 }
@@ -319,4 +318,5 @@ const sdx_op sdx_op_Einsum = {
     .infer = einsum_infer,
     .scratch = einsum_scratch,
     .compute = einsum_compute,
+    .grad = sdx_einsum_grad,
 };

@@ -12,6 +12,8 @@ enum {
     SDX_EINSUM_RANK = 2 * SDX_MAX_RANK /* of results in between */
 };
 
+static inline char sdx_einsum_letter(int label) { return (char)(label < 26 ? 'A' + label : 'a' + label - 26); }
+
 typedef struct sdx_einsum_term {
     int n, dots; /* letters; how many of them stand before the ellipsis, -1: there is none */
     uint8_t letter[SDX_MAX_RANK];
@@ -66,5 +68,7 @@ typedef struct sdx_einsum_plan {
 /* steps and active hold that many; types[k]->rank and dims are known. */
 int sdx_einsum_most_steps(const sdx_einsum *e);
 void sdx_einsum_make_plan(sdx_einsum_plan *plan, const sdx_einsum *e, const sdx_type *types, const sdx_type *out);
+
+sdx_status sdx_einsum_grad(sdx_grad *grad, const void *params);
 
 #endif
