@@ -246,11 +246,14 @@ static double result_size(const sdx_einsum_plan *plan, const bool *wanted, int i
     return size;
 }
 
+enum { TRIED = 12 }; /* operands among which a pair is sought: time stays in bounds for very many */
+
 /* The pair with the smallest result; the one that holds the output's last label comes second. */
 static void choose_pair(const sdx_einsum_plan *plan, const bool *wanted, const labels *out, int *first, int *second) {
+    const int tried = plan->n_active < TRIED ? plan->n_active : TRIED;
     double best = -1;
-    for (int i = 0; i < plan->n_active; i++)
-        for (int j = i + 1; j < plan->n_active; j++) {
+    for (int i = 0; i < tried; i++)
+        for (int j = i + 1; j < tried; j++) {
             double size = result_size(plan, wanted, i, j);
             if (best >= 0 && size >= best) continue;
             best = size;
