@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * TfIdfVectorizer: Y[ngram_indexes[i]] counts the i-th n-gram of the pool in X, also with up to max_skip_count tokens
- * left out between its members. Weights belong to coordinates of Y, as in ONNX's reference and in ONNX Runtime.
- * The pool becomes a trie: tokens are numbered, and a hash table maps (n-gram, token) to the longer n-gram. */
+ * left out between its members. Weights belong to n-grams of the pool, as the specification's text and ONNX Runtime
+ * have it; ONNX's reference takes them by coordinate. The pool becomes a trie: tokens are numbered, and a hash table
+ * maps (n-gram, token) to the longer n-gram. */
 #include "ops/op.h"
 #include <inttypes.h>
 #include <string.h>
@@ -17,14 +18,15 @@ typedef struct tfidf_params {
     int mode;
     int64_t least, most, skips;
     int64_t width;           /* of Y */
-    const float *weights;    /* NULL: all 1 */
+    const float *weights;    /* per n-gram; NULL: all 1 */
+    sdx_ints indexes;        /* coordinate in Y per n-gram */
     sdx_ints numbers;        /* the pool: either these */
     const sdx_string *texts; /* or these */
     size_t n;                /* of the pool */
     int32_t *token;          /* hash table of positions in the pool; -1: free */
     edge *edges;             /* hash table */
     size_t mask;             /* of both tables */
-    int64_t *coordinate;     /* per n-gram of the trie; -1: a prefix only */
+    int32_t *ngram;          /* per node of the trie: its position in indexes; -1: a prefix only */
 } tfidf_params;
 
 static size_t hash_bytes(const void *bytes, size_t size) {
@@ -75,15 +77,15 @@ static sdx_status make_tables(sdx_bind *bind, tfidf_params *p) {
     p->mask = slots - 1;
     p->token = SDX_NEW_ARRAY(bind->arena, int32_t, slots, bind->error);
     p->edges = SDX_NEW_ARRAY(bind->arena, edge, slots, bind->error);
-    p->coordinate = SDX_NEW_ARRAY(bind->arena, int64_t, p->n + 1, bind->error);
-    if (!p->token || !p->edges || !p->coordinate) return bind->status = bind->error->status;
+    p->ngram = SDX_NEW_ARRAY(bind->arena, int32_t, p->n + 1, bind->error);
+    if (!p->token || !p->edges || !p->ngram) return bind->status = bind->error->status;
     for (size_t i = 0; i < slots; i++) p->token[i] = NO_TOKEN;
-    for (size_t i = 0; i <= p->n; i++) p->coordinate[i] = -1;
+    for (size_t i = 0; i <= p->n; i++) p->ngram[i] = -1;
     return SDX_OK;
 }
 
 /* Adds the n-gram of `length` entries at `start` of the pool. */
-static sdx_status add_ngram(sdx_bind *bind, tfidf_params *p, size_t start, size_t length, int64_t coordinate,
+static sdx_status add_ngram(sdx_bind *bind, tfidf_params *p, size_t start, size_t length, size_t ngram,
                             int32_t *nodes) {
     int32_t node = ROOT;
     for (size_t i = start; i < start + length; i++) {
@@ -92,13 +94,13 @@ static sdx_status add_ngram(sdx_bind *bind, tfidf_params *p, size_t start, size_
         if (!slot->to) *slot = (edge){node, token, ++*nodes};
         node = slot->to;
     }
-    if (p->coordinate[node] >= 0)
+    if (p->ngram[node] >= 0)
         return sdx_bind_fail(bind, SDX_VALUE, "the %zu-gram at entry %zu of the pool is there twice", length, start);
-    p->coordinate[node] = coordinate;
+    p->ngram[node] = (int32_t)ngram;
     return SDX_OK;
 }
 
-static sdx_status add_lengths(sdx_bind *bind, tfidf_params *p, sdx_ints counts, sdx_ints indexes) {
+static sdx_status add_lengths(sdx_bind *bind, tfidf_params *p, sdx_ints counts) {
     size_t ngram = 0;
     int32_t nodes = ROOT;
     for (size_t k = 0; k < counts.n; k++) {
@@ -113,12 +115,12 @@ static sdx_status add_lengths(sdx_bind *bind, tfidf_params *p, sdx_ints counts, 
         if (entries % length)
             return sdx_bind_fail(bind, SDX_VALUE, "the pool has %zu entries of %zu-grams; %zu of each are needed",
                                  entries, length, length);
-        if (n > indexes.n - ngram)
+        if (n > p->indexes.n - ngram)
             return sdx_bind_fail(bind, SDX_VALUE,
                                  "attribute 'ngram_indexes' has %zu entries; the pool has at least %zu n-grams",
-                                 indexes.n, ngram + n);
+                                 p->indexes.n, ngram + n);
         for (size_t i = 0; i < n && (int64_t)length >= p->least && (int64_t)length <= p->most; i++)
-            SDX_TRY(add_ngram(bind, p, (size_t)start + i * length, length, indexes.data[ngram + i], &nodes));
+            SDX_TRY(add_ngram(bind, p, (size_t)start + i * length, length, ngram + i, &nodes));
         ngram += n;
     }
     return SDX_OK;
@@ -143,7 +145,8 @@ static sdx_status bind_lengths(sdx_bind *bind, tfidf_params *p) {
     return SDX_OK;
 }
 
-static sdx_status bind_width(sdx_bind *bind, tfidf_params *p, sdx_ints indexes) {
+static sdx_status bind_width(sdx_bind *bind, tfidf_params *p) {
+    sdx_ints indexes = p->indexes;
     if (indexes.n == 0)
         return sdx_bind_fail(bind, SDX_VALUE, "attribute 'ngram_indexes' is empty; it must have an entry");
     for (size_t i = 0; i < indexes.n; i++) {
@@ -157,10 +160,9 @@ static sdx_status bind_width(sdx_bind *bind, tfidf_params *p, sdx_ints indexes) 
     p->weights = sdx_bind_floats(bind, "weights", &n);
     if (n == 0 || p->mode == MODE_TF) {
         p->weights = NULL;
-    } else if ((int64_t)n < p->width) {
-        return sdx_bind_fail(bind, SDX_VALUE,
-                             "attribute 'weights' has %zu entries; the output has %" PRId64 " coordinates", n,
-                             p->width);
+    } else if (n != indexes.n) {
+        return sdx_bind_fail(bind, SDX_VALUE, "attribute 'weights' has %zu entries; 'ngram_indexes' has %zu", n,
+                             indexes.n);
     }
     return bind->status;
 }
@@ -171,7 +173,8 @@ static sdx_status tfidf_bind(sdx_bind *bind, void *params) {
     size_t n_texts = 0;
     p->mode = sdx_bind_choice(bind, "mode", modes, 3);
     SDX_TRY(bind_lengths(bind, p));
-    sdx_ints counts = sdx_bind_ints(bind, "ngram_counts"), indexes = sdx_bind_ints(bind, "ngram_indexes");
+    sdx_ints counts = sdx_bind_ints(bind, "ngram_counts");
+    p->indexes = sdx_bind_ints(bind, "ngram_indexes");
     p->numbers = sdx_bind_ints(bind, "pool_int64s");
     p->texts = sdx_bind_strings(bind, "pool_strings", &n_texts);
     if (bind->status) return bind->status;
@@ -185,9 +188,9 @@ static sdx_status tfidf_bind(sdx_bind *bind, void *params) {
     if (p->n >= INT32_MAX / 4)
         return sdx_bind_fail(bind, SDX_UNSUPPORTED, "the pool has %zu entries; fewer than %d are supported", p->n,
                              INT32_MAX / 4);
-    SDX_TRY(bind_width(bind, p, indexes));
+    SDX_TRY(bind_width(bind, p));
     SDX_TRY(make_tables(bind, p));
-    return add_lengths(bind, p, counts, indexes);
+    return add_lengths(bind, p, counts);
 }
 
 static sdx_status tfidf_infer(sdx_infer *infer, const void *params) {
@@ -207,18 +210,20 @@ static sdx_status tfidf_infer(sdx_infer *infer, const void *params) {
     return SDX_OK;
 }
 
-/* The tokens of X as numbers. */
+/* A counter per n-gram for each worker, then the tokens of X as numbers. */
 static size_t tfidf_scratch(const sdx_infer *infer, const void *params) {
-    (void)params;
-    size_t size = sizeof(int32_t);
+    const tfidf_params *p = params;
+    size_t size = sizeof(int32_t), counters = 0;
     for (int d = 0; d < infer->in[0]->rank; d++)
         if (!sdx_size_mul(size, (size_t)infer->in[0]->dim[d], &size)) return SIZE_MAX;
-    return size;
+    if (!sdx_size_mul((size_t)infer->threads * sizeof(uint32_t), p->indexes.n, &counters)) return SIZE_MAX;
+    return sdx_size_add(size, counters, &size) ? size : SIZE_MAX;
 }
 
 typedef struct tfidf_job {
     const tfidf_params *params;
     const sdx_tensor *in;
+    uint32_t *counters; /* [workers][n-grams] */
     int32_t *tokens;
     int64_t length; /* of a row */
     float *y;
@@ -246,34 +251,33 @@ static void count_step(const tfidf_job *job, const int32_t *row, int64_t step, i
         for (int64_t n = 1; n <= p->most && row[at] != NO_TOKEN; n++) {
             node = edge_slot(p, node, row[at])->to;
             if (!node) break;
-            if (n >= least && p->coordinate[node] >= 0) count[p->coordinate[node]]++;
+            if (n >= least && p->ngram[node] >= 0) count[p->ngram[node]]++;
             if (step > job->length - 1 - at) break;
             at += step;
         }
     }
 }
 
-/* Counts are collected in the bytes of the row of Y, then become floats. */
+static void put_counts(const tfidf_params *p, const uint32_t *count, float *y) {
+    memset(y, 0, (size_t)p->width * sizeof *y);
+    for (size_t i = 0; i < p->indexes.n; i++) {
+        float weight = p->weights ? p->weights[i] : 1, *to = y + p->indexes.data[i];
+        if (count[i]) *to = p->mode == MODE_IDF ? weight : *to + weight * (float)count[i];
+    }
+}
+
 static void vectorize(void *argument, int64_t begin, int64_t end, int worker) {
     const tfidf_job *job = argument;
     const tfidf_params *p = job->params;
-    (void)worker;
+    uint32_t *count = job->counters + (size_t)worker * p->indexes.n;
     for (int64_t r = begin; r < end; r++) {
-        float *y = job->y + r * p->width;
-        uint32_t *count = (void *)y;
-        memset(y, 0, (size_t)p->width * sizeof *y);
         int64_t least = p->least;
+        memset(count, 0, p->indexes.n * sizeof *count);
         for (int64_t skip = 0; skip <= p->skips && skip < job->length && least <= p->most; skip++) {
             count_step(job, job->tokens + r * job->length, skip + 1, least, count);
             if (least == 1) least = 2; /* single tokens know no skips */
         }
-        for (int64_t i = 0; i < p->width; i++) {
-            float weight = p->weights ? p->weights[i] : 1;
-            if (p->mode == MODE_IDF)
-                y[i] = count[i] ? weight : 0;
-            else
-                y[i] = weight * (float)count[i];
-        }
+        put_counts(p, count, job->y + r * p->width);
     }
 }
 
@@ -283,7 +287,9 @@ static sdx_status tfidf_compute(sdx_compute *compute, const void *params) {
     const int64_t dims[2] = {in->rank == 2 ? in->dim[0] : p->width, p->width};
     sdx_tensor *out = sdx_compute_output(compute, 0, in->rank, dims);
     if (!out) return compute->error->status;
-    tfidf_job job = {p, in, compute->scratch, in->dim[in->rank - 1], out->data};
+    size_t workers = (size_t)sdx_pool_threads(compute->pool);
+    uint32_t *counters = compute->scratch;
+    tfidf_job job = {p, in, counters, (int32_t *)(counters + workers * p->indexes.n), in->dim[in->rank - 1], out->data};
     int64_t rows = in->rank == 2 ? in->dim[0] : 1, grain = WORK / (job.length + p->width) + 1;
     SDX_TRY(sdx_for(compute, in->count, WORK / 8, find_tokens, &job));
     return sdx_for(compute, rows, grain, vectorize, &job);

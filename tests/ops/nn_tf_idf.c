@@ -34,6 +34,8 @@ const sdx_case sdx_cases[] = {
     CASE("one_coordinate",
          "ngram_counts:ints=[0] ngram_indexes:ints=[2,2] pool_int64s:ints=[-1,9] " LENGTHS(1, 1, 0) "mode:string=TF",
          "i32[4]={9 -1 9 8}", "f32[3]={0 0 3}"),
+    CASE("weights_of_ngrams", WORDS LENGTHS(2, 2, 0) "mode:string=TFIDF weights:floats=[2,3]",
+         "string[2,4]={'a' 'b' 'c' 'b' 'a' 'b' 'a' 'b'}", "f32[2,2]={3 2 0 4}"),
     REFUSED("rank", POOL LENGTHS(1, 2, 0) "mode:string=TF", "i64[1,1,1]={1}", SDX_SHAPE,
             "input 'X' has rank 3; it must be 1 or 2"),
     REFUSED("wrong_pool", POOL LENGTHS(1, 2, 0) "mode:string=TF", "string[1]={'a'}", SDX_TYPE,
@@ -54,6 +56,6 @@ const sdx_case sdx_cases[] = {
             "ngram_counts:ints=[0] ngram_indexes:ints=[0,1] pool_int64s:ints=[4,4] " LENGTHS(1, 1, 0) "mode:string=TF",
             "i64[1]={1}", SDX_VALUE, "the 1-gram at entry 1 of the pool is there twice"),
     REFUSED("weights", POOL LENGTHS(1, 2, 0) "mode:string=TFIDF weights:floats=[1,2]", "i64[1]={1}", SDX_VALUE,
-            "attribute 'weights' has 2 entries; the output has 7 coordinates"),
+            "attribute 'weights' has 2 entries; 'ngram_indexes' has 7"),
 };
 SDX_CASES_END
