@@ -192,7 +192,7 @@ static sdx_status deform_image(sdx_compute *compute, deform_job *job, char *scra
     p.c = (char *)conv->y + (size_t)(job->image * conv->maps * job->outputs) * sdx_dtype_size(conv->dtype);
     p.row_bias = conv->bias, p.row_bias_step = p.m, p.row_bias_period = conv->group;
     p.a = (sdx_factor){.data = conv->weight, .line_step = p.k, .k_step = 1, .batch_step = {p.m * p.k}};
-    p.b = (sdx_factor){.fill = fill_panels, .context = job};
+    p.b = (sdx_factor){.fill = fill_panels, .context = job, .batch_step = {1}}; /* not one matrix for all groups */
     return sdx_product_run(compute, &p, scratch);
 }
 

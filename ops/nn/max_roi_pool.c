@@ -42,44 +42,47 @@ static sdx_status roi_pool_infer(sdx_infer *infer, const void *params) {
     return SDX_OK;
 }
 
-/* Elements [*from, *to) of bin `bin` of `bins`. */
-static void bin_range(double first, double last, int64_t bins, int64_t bin, int64_t n, int64_t *from, int64_t *to) {
-    const double size = fmax(last - first + 1, 1) / (double)bins;
-    const double low = first + floor((double)bin * size), high = first + ceil((double)(bin + 1) * size);
-    *from = (int64_t)fmin(fmax(low, 0), (double)n);
-    *to = (int64_t)fmin(fmax(high, 0), (double)n);
-}
-
 typedef struct roi_pool_job {
     const roi_pool_params *p;
     const sdx_kernels *kernels;
     const sdx_tensor *x, *rois;
     sdx_tensor *y;
     char *room;
-    size_t each;
+    size_t row_bytes, each; /* of a worker: two rows, then the ranges of the bins */
 } roi_pool_job;
 
-static size_t room_of(const roi_pool_params *p, sdx_dtype dtype, const int64_t *dims) {
+/* False when it is too large. */
+static bool measure(roi_pool_job *job, const roi_pool_params *p, sdx_dtype dtype, const int64_t *dims) {
     const size_t widest = (size_t)(dims[3] > p->width ? dims[3] : p->width);
-    return widest > SIZE_MAX / 64 ? SIZE_MAX / 2 : 2 * sdx_align(widest * sdx_dtype_size(sdx_work_dtype(dtype)));
+    if (widest > SIZE_MAX / 64) return false;
+    job->p = p;
+    job->row_bytes = sdx_align(widest * sdx_dtype_size(sdx_work_dtype(dtype)));
+    job->each = 2 * job->row_bytes + sdx_align((size_t)(p->height + p->width) * 2 * sizeof(int64_t));
+    return true;
 }
 
 static size_t roi_pool_scratch(const sdx_infer *infer, const void *params) {
+    roi_pool_job job = {.p = NULL};
     size_t size = 0;
-    const bool fits =
-        sdx_size_mul(room_of(params, infer->in[0]->dtype, infer->in[0]->dim), (size_t)infer->threads, &size);
-    return fits ? size : SIZE_MAX;
+    if (!measure(&job, params, infer->in[0]->dtype, infer->in[0]->dim)) return SIZE_MAX;
+    return sdx_size_mul(job.each, (size_t)infer->threads, &size) ? size : SIZE_MAX;
 }
 
-/* The rows [top, bottom) of a plane, each element the greatest of its column, then the greatest of each bin. */
-#define POOL_ROW(T)                                                                                                    \
+/* Elements [range[2b], range[2b + 1]) of each bin b along an axis of n; none where the region has a NaN. */
+static void find_bins(double from, double to, bool whole, int64_t bins, int64_t n, int64_t *range) {
+    const int64_t first = (int64_t)from, last = (int64_t)to, length = last >= first ? last - first + 1 : 1;
+    for (int64_t b = 0; b < bins; b++) {
+        const int64_t ends[2] = {first + b * length / bins, first + ((b + 1) * length + bins - 1) / bins};
+        for (int k = 0; k < 2; k++) range[2 * b + k] = !whole || ends[k] < 0 ? 0 : ends[k] < n ? ends[k] : n;
+    }
+}
+
+/* One row of bins: the rows [top, bottom) of a plane, each element the greatest of its column, then of each bin. */
+#define POOL_ROW(T, max_rows)                                                                                          \
     static void pool_row_##T(const roi_pool_job *job, const char *plane, int64_t top, int64_t bottom,                  \
-                             const double *box, char *row, T *most, T *out) {                                          \
+                             const int64_t *bins, char *row, T *most, T *out) {                                        \
         const sdx_dtype dtype = job->x->dtype;                                                                         \
-        const int64_t width = job->x->dim[3];                                                                          \
-        int64_t from, to, left, right;                                                                                 \
-        bin_range(box[1], box[3], job->p->width, 0, width, &left, &to);                                                \
-        bin_range(box[1], box[3], job->p->width, job->p->width - 1, width, &from, &right);                             \
+        const int64_t width = job->x->dim[3], left = bins[0], right = bins[2 * job->p->width - 1];                     \
         for (int64_t i = left; i < right; i++) most[i] = -(T)INFINITY;                                                 \
         for (int64_t r = top; r < bottom && left < right; r++) {                                                       \
             const void *x = plane + (size_t)(r * width + left) * sdx_dtype_size(dtype);                                \
@@ -87,53 +90,68 @@ static size_t roi_pool_scratch(const sdx_infer *infer, const void *params) {
                 sdx_convert(job->kernels, dtype, x, SDX_F32, row, right - left);                                       \
                 x = row;                                                                                               \
             }                                                                                                          \
-            const T *v = x;                                                                                            \
-            for (int64_t i = left; i < right; i++)                                                                     \
-                most[i] = v[i - left] > most[i] || v[i - left] != v[i - left] ? v[i - left] : most[i];                 \
+            max_rows(job->kernels, x, right - left, most + left);                                                      \
         }                                                                                                              \
         for (int64_t b = 0; b < job->p->width; b++) {                                                                  \
-            bin_range(box[1], box[3], job->p->width, b, width, &from, &to);                                            \
+            const int64_t from = bins[2 * b], to = bins[2 * b + 1];                                                    \
             T v = top < bottom && from < to ? -(T)INFINITY : 0;                                                        \
             for (int64_t i = from; i < to && top < bottom && v == v; i++)                                              \
                 if (most[i] > v || most[i] != most[i]) v = most[i];                                                    \
             out[b] = v;                                                                                                \
         }                                                                                                              \
     }
-POOL_ROW(float)
-POOL_ROW(double)
+static void max_f32(const sdx_kernels *kernels, const void *x, int64_t n, float *y) {
+    kernels->pool_max_f32(x, 1, n, y);
+}
+static void max_f64(const sdx_kernels *kernels, const void *x, int64_t n, double *y) {
+    const double *v = x;
+    (void)kernels;
+    for (int64_t i = 0; i < n; i++) y[i] = v[i] > y[i] || v[i] != v[i] ? v[i] : y[i];
+}
+POOL_ROW(float, max_f32)
+POOL_ROW(double, max_f64)
 
-static void pool_planes(void *argument, int64_t begin, int64_t end, int worker) {
+static void pool_plane(const roi_pool_job *job, const char *x, char *y, const int64_t *rows, const int64_t *columns,
+                       char *row) {
+    const sdx_dtype dtype = job->x->dtype;
+    void *most = row + job->row_bytes;
+    for (int64_t h = 0; h < job->p->height; h++, y += (size_t)job->p->width * sdx_dtype_size(dtype)) {
+        const int64_t top = rows[2 * h], bottom = rows[2 * h + 1];
+        if (dtype == SDX_F64) {
+            pool_row_double(job, x, top, bottom, columns, row, most, (void *)y);
+        } else if (dtype == SDX_F32) {
+            pool_row_float(job, x, top, bottom, columns, row, most, (void *)y);
+        } else {
+            pool_row_float(job, x, top, bottom, columns, row, most, (void *)row);
+            sdx_convert(job->kernels, SDX_F32, row, dtype, y, job->p->width);
+        }
+    }
+}
+
+static void pool_regions(void *argument, int64_t begin, int64_t end, int worker) {
     const roi_pool_job *job = argument;
-    const int64_t channels = job->x->dim[1], plane = job->x->dim[2] * job->x->dim[3], width = job->p->width;
+    const int64_t *dims = job->x->dim, channels = dims[1], plane = dims[2] * dims[3];
+    const int64_t bins = job->p->height * job->p->width;
     const sdx_dtype dtype = job->x->dtype;
     const size_t size = sdx_dtype_size(dtype);
-    char *row = job->room + (size_t)worker * 2 * job->each, *most = row + job->each;
+    char *row = job->room + (size_t)worker * job->each;
+    int64_t *rows = (void *)(row + 2 * job->row_bytes), *columns = rows + 2 * job->p->height;
     for (int64_t k = begin; k < end; k++) {
         double box[5];
         bool whole = true;
-        sdx_convert(job->kernels, dtype, (const char *)job->rois->data + (size_t)(k / channels * 5) * size, SDX_F64,
-                    box, 5);
+        sdx_convert(job->kernels, dtype, (const char *)job->rois->data + (size_t)(5 * k) * size, SDX_F64, box, 5);
         for (int c = 1; c < 5; c++) {
-            whole = whole && !isnan(box[c]);
             const float single = (float)box[c] * (float)job->p->scale; /* ties as the numbers of the model mean them */
+            whole = whole && !isnan(box[c]);
             box[c] = round(dtype == SDX_F64 ? box[c] * job->p->scale : (double)single);
-            box[c] = fmin(fmax(box[c], -0x1p40), 0x1p40);
+            box[c] = fmin(fmax(box[c], -0x1p30), 0x1p30);
         }
-        const char *x =
-            (const char *)job->x->data + (size_t)(((int64_t)box[0] * channels + k % channels) * plane) * size;
-        char *y = (char *)job->y->data + (size_t)(k * job->p->height * width) * size;
-        for (int64_t h = 0; h < job->p->height; h++, y += (size_t)width * size) {
-            int64_t top = 0, bottom = 0;
-            if (whole) bin_range(box[2], box[4], job->p->height, h, job->x->dim[2], &top, &bottom);
-            if (dtype == SDX_F64) {
-                pool_row_double(job, x, top, bottom, box, row, (void *)most, (void *)y);
-            } else if (dtype == SDX_F32) {
-                pool_row_float(job, x, top, bottom, box, row, (void *)most, (void *)y);
-            } else {
-                pool_row_float(job, x, top, bottom, box, row, (void *)most, (void *)row);
-                sdx_convert(job->kernels, SDX_F32, row, dtype, y, width);
-            }
-        }
+        find_bins(box[2], box[4], whole, job->p->height, dims[2], rows);
+        find_bins(box[1], box[3], whole, job->p->width, dims[3], columns);
+        const int64_t image = (int64_t)box[0] * channels;
+        for (int64_t c = 0; c < channels; c++)
+            pool_plane(job, (const char *)job->x->data + (size_t)((image + c) * plane) * size,
+                       (char *)job->y->data + (size_t)((k * channels + c) * bins) * size, rows, columns, row);
     }
 }
 
@@ -141,7 +159,7 @@ static sdx_status roi_pool_compute(sdx_compute *compute, const void *params) {
     const roi_pool_params *p = params;
     const sdx_tensor *x = compute->in[0], *rois = compute->in[1];
     roi_pool_job job = {.p = p, .kernels = compute->kernels, .x = x, .rois = rois, .room = compute->scratch};
-    job.each = room_of(p, x->dtype, x->dim) / 2;
+    if (!measure(&job, p, x->dtype, x->dim)) return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "rows of bins");
     for (int64_t k = 0; k < rois->dim[0]; k++) {
         double batch = 0;
         sdx_convert(compute->kernels, rois->dtype,
@@ -153,7 +171,7 @@ static sdx_status roi_pool_compute(sdx_compute *compute, const void *params) {
     }
     job.y = sdx_compute_output(compute, 0, 4, (int64_t[]){rois->dim[0], x->dim[1], p->height, p->width});
     if (!job.y) return compute->error->status;
-    return sdx_for(compute, rois->dim[0] * x->dim[1], 1, pool_planes, &job);
+    return sdx_for(compute, rois->dim[0], 1, pool_regions, &job);
 }
 
 const sdx_op sdx_op_MaxRoiPool = {

@@ -85,7 +85,6 @@ typedef struct unpool_job {
 
 /* Where place `at` lies in Y. */
 static int64_t position(const unpool_job *job, int64_t at) {
-    if (job->same) return at;
     int64_t to = 0, step = 1;
     for (int d = job->y->rank - 1; d >= 0; d--) {
         to += at % job->from[d] * step;
@@ -96,7 +95,14 @@ static int64_t position(const unpool_job *job, int64_t at) {
 }
 
 #define SCATTER(T)                                                                                                     \
-    for (int64_t k = first; k < last; k++) ((T *)job->y->data)[position(job, at[k])] = ((const T *)job->x->data)[k]
+    do {                                                                                                               \
+        const T *x = job->x->data;                                                                                     \
+        T *y = job->y->data;                                                                                           \
+        if (job->same)                                                                                                 \
+            for (int64_t k = first; k < last; k++) y[at[k]] = x[k];                                                    \
+        else                                                                                                           \
+            for (int64_t k = first; k < last; k++) y[position(job, at[k])] = x[k];                                     \
+    } while (0)
 
 static void scatter(const unpool_job *job, int64_t first, int64_t last) {
     const int64_t *at = job->indices->data;
@@ -120,13 +126,19 @@ static void scatter_planes(void *argument, int64_t begin, int64_t end, int worke
 static sdx_status check_places(sdx_error *error, const unpool_job *job, bool *own) {
     const int64_t *at = job->indices->data, limit = job->places * job->y->dim[0] * job->y->dim[1];
     *own = true;
-    for (int64_t k = 0; k < job->x->count; k++) {
-        if (at[k] < 0 || at[k] >= limit)
-            return sdx_fail(error, SDX_VALUE,
-                            "element %" PRId64 " of input 'I' is %" PRId64 "; it must be in [0, %" PRId64 "]", k, at[k],
-                            limit - 1);
-        const int64_t start = k / job->plane * job->places;
-        *own = *own && at[k] >= start && at[k] - start < job->places;
+    for (int64_t first = 0, start = 0; first < job->x->count; first += job->plane, start += job->places) {
+        int64_t low = INT64_MAX, high = INT64_MIN;
+        for (int64_t k = first; k < first + job->plane; k++) {
+            low = at[k] < low ? at[k] : low;
+            high = at[k] > high ? at[k] : high;
+        }
+        *own = *own && low >= start && high - start < job->places;
+        if (low >= 0 && high < limit) continue;
+        for (int64_t k = first; k < first + job->plane; k++)
+            if (at[k] < 0 || at[k] >= limit)
+                return sdx_fail(error, SDX_VALUE,
+                                "element %" PRId64 " of input 'I' is %" PRId64 "; it must be in [0, %" PRId64 "]", k,
+                                at[k], limit - 1);
     }
     return SDX_OK;
 }

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-enum { MOST_SAMPLES = 32768, CHUNK = 64 };
+enum { MOST_SAMPLES = 32768, CHUNK = 1024 /* products taken together */ };
 
 typedef struct roi_params {
     bool max, half_pixel;
@@ -163,8 +163,10 @@ static bool measure(roi_job *job, const roi_params *p, sdx_dtype dtype, const in
     job->row_bytes = sdx_align(job->row_bytes), job->column_bytes = sdx_align(job->column_bytes);
     const sdx_bands v = {.out = p->height}, h = {.out = p->width};
     const sdx_resample r = shape_of(job, &v, &h);
-    const size_t most = sdx_align((size_t)job->channels * sizeof(double)), room = sdx_resample_room(&r);
-    job->most_bytes = p->max ? most : room;
+    size_t most = 0;
+    if (!sdx_size_mul((size_t)(p->height * p->width), (size_t)job->channels, &most) || most > SIZE_MAX / 64)
+        return false;
+    job->most_bytes = p->max ? sdx_align(most * sdx_dtype_size(job->work)) : sdx_resample_room(&r);
     job->each = job->row_bytes + job->column_bytes + job->dense_bytes + job->most_bytes;
     return true;
 }
@@ -176,90 +178,143 @@ static size_t roi_scratch(const sdx_infer *infer, const void *params) {
     return sdx_size_mul(job.each, (size_t)infer->threads, &size) ? size : SIZE_MAX;
 }
 
+/* The columns that the bands read: [*left, *right). The bands count from *left on then. */
+static void crop_columns(sdx_bands *bands, int64_t *left, int64_t *right) {
+    *left = INT64_MAX, *right = 0;
+    for (int64_t i = 0; i < bands->out; i++) {
+        if (bands->count[i] == 0) continue;
+        if (bands->first[i] < *left) *left = bands->first[i];
+        if (bands->first[i] + bands->count[i] > *right) *right = bands->first[i] + bands->count[i];
+    }
+    if (*right == 0) *left = 0;
+    for (int64_t k = 0; k < bands->taps * bands->out; k++)
+        if (bands->place[k] >= 0) bands->place[k] -= (int32_t)*left;
+}
+
 static void average(const roi_job *job, const roi_axis *rows, const roi_axis *columns, const char *x, char *y,
                     char *room) {
     sdx_bands v, h;
     double *dense = (void *)(room + job->row_bytes + job->column_bytes);
+    int64_t left = 0, right = 0;
     make_bands(rows, job->p->height, job->work, false, dense, room, &v);
     make_bands(columns, job->p->width, job->work, true, dense, room + job->row_bytes, &h);
+    crop_columns(&h, &left, &right);
     sdx_resample r = shape_of(job, &v, &h);
+    r.columns = right - left;
     const size_t size = sdx_dtype_size(job->dtype);
     const int64_t plane = job->height * job->width, bins = job->p->height * job->p->width;
     for (int64_t c = 0; c < job->channels; c++) {
-        r.x = x + (size_t)(c * plane) * size;
+        r.x = x + (size_t)(c * plane + left) * size;
         r.y = y + (size_t)(c * bins) * size;
         sdx_resample_some(job->kernels, &r, 0, sdx_resample_pieces(&r), (char *)dense + job->dense_bytes);
     }
 }
 
-/* Some samples: their elements and weights, four each; and what is the greatest so far, by channel. */
-typedef struct samples {
+/* Products of one element and its weight, those of a bin together: place and weight of each, and the bin. A product
+ * whose weight is 0 only raises the bin to 0. */
+typedef struct products {
     int64_t n;
-    int32_t place[4 * CHUNK];
-    double weight[4 * CHUNK];
-} samples;
+    int32_t place[CHUNK], bin[CHUNK];
+    float weight[CHUNK];
+    double wide[CHUNK];
+} products;
 
-static void take_samples(const roi_job *job, samples *s, const char *x, double *most) {
+#define TAKE(T, v, at, w)                                                                                              \
+    for (int64_t k = 0; k < s->n;) {                                                                                   \
+        const int32_t bin = s->bin[k];                                                                                 \
+        T greatest = ((T *)most)[c * bins + bin];                                                                      \
+        for (; k < s->n && s->bin[k] == bin; k++) {                                                                    \
+            const T product = (v)[at] * (w)[k];                                                                        \
+            greatest = product > greatest || product != product ? product : greatest;                                  \
+        }                                                                                                              \
+        ((T *)most)[c * bins + bin] = greatest;                                                                        \
+    }
+
+/* most: one of the work type for each channel and bin */
+static void take_products(const roi_job *job, products *s, const char *x, void *most) {
     const size_t size = sdx_dtype_size(job->dtype);
-    double raw[4 * CHUNK], value[4 * CHUNK];
+    const int64_t bins = job->p->height * job->p->width;
     for (int64_t c = 0; c < job->channels && s->n; c++) {
-        sdx_fetch(size, x + (size_t)(c * job->height * job->width) * size, s->place, 4 * s->n, raw);
-        sdx_convert(job->kernels, job->dtype, raw, SDX_F64, value, 4 * s->n);
-        for (int64_t k = 0; k < 4 * s->n; k++) {
-            const double v = s->weight[k] == 0 ? 0 : value[k] * s->weight[k];
-            if (v > most[c] || isnan(v)) most[c] = v;
+        const void *plane = x + (size_t)(c * job->height * job->width) * size;
+        if (job->dtype == SDX_F64) {
+            TAKE(double, (const double *)plane, s->place[k], s->wide)
+        } else if (job->dtype == SDX_F32) {
+            TAKE(float, (const float *)plane, s->place[k], s->weight)
+        } else {
+            uint16_t raw[CHUNK];
+            float value[CHUNK];
+            sdx_fetch(size, plane, s->place, s->n, raw);
+            sdx_convert(job->kernels, job->dtype, raw, SDX_F32, value, s->n);
+            TAKE(float, value, k, s->weight)
         }
     }
     s->n = 0;
 }
 
-static void add_sample(samples *s, const int64_t *at, double y, double x, int64_t width) {
+/* The four products around a sample; false: one of them is 0 whatever the element is. */
+static bool add_sample(products *s, int64_t bin, const int64_t *at, double y, double x, int64_t width) {
     const double weight[4] = {(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x};
+    bool all = true;
     for (int k = 0; k < 4; k++) {
-        s->place[4 * s->n + k] = (int32_t)(at[k / 2] * width + at[2 + k % 2]);
-        s->weight[4 * s->n + k] = weight[k];
+        all = all && weight[k] != 0;
+        if (weight[k] == 0) continue;
+        s->place[s->n] = (int32_t)(at[k / 2] * width + at[2 + k % 2]);
+        s->weight[s->n] = (float)weight[k];
+        s->wide[s->n] = weight[k];
+        s->bin[s->n++] = (int32_t)bin;
     }
-    s->n++;
+    return all;
 }
 
-static void greatest_of_bin(const roi_job *job, const roi_axis *rows, const roi_axis *columns, int64_t bin,
-                            const char *x, double *most) {
-    samples s = {.n = 0};
+/* True when a product of this bin is 0, or there is none. */
+static bool gather_bin(const roi_job *job, const roi_axis *rows, const roi_axis *columns, int64_t bin, const char *x,
+                       products *s, void *most) {
     int64_t rows_from = 0, rows_to = 0, from = 0, to = 0, at[4] = {0};
-    const int64_t row = bin / job->p->width, column = bin % job->p->width;
     double y = 0, z = 0;
-    find_samples(rows, row, &rows_from, &rows_to);
-    find_samples(columns, column, &from, &to);
-    bool outside = rows_to - rows_from < rows->samples || to - from < columns->samples;
-    const bool any = rows->samples > 0 && columns->samples > 0;
-    for (int64_t c = 0; c < job->channels; c++) most[c] = any ? -(double)INFINITY : 0;
-    for (int64_t i = rows_from; i < rows_to && any; i++) {
-        const bool inside = place_sample(rows, row, i, &at[0], &at[1], &y);
-        outside = outside || !inside;
+    find_samples(rows, bin / job->p->width, &rows_from, &rows_to);
+    find_samples(columns, bin % job->p->width, &from, &to);
+    bool zero = rows_to - rows_from < rows->samples || to - from < columns->samples;
+    if (rows->samples < 1 || columns->samples < 1) return true;
+    for (int64_t i = rows_from; i < rows_to; i++) {
+        const bool inside = place_sample(rows, bin / job->p->width, i, &at[0], &at[1], &y);
+        zero = zero || !inside;
         for (int64_t j = from; j < to && inside; j++) {
-            if (!place_sample(columns, column, j, &at[2], &at[3], &z)) {
-                outside = true;
+            if (!place_sample(columns, bin % job->p->width, j, &at[2], &at[3], &z)) {
+                zero = true;
                 continue;
             }
-            add_sample(&s, at, y, z, job->width);
-            if (s.n == CHUNK) take_samples(job, &s, x, most);
+            if (s->n + 4 > CHUNK) take_products(job, s, x, most);
+            if (!add_sample(s, bin, at, y, z, job->width)) zero = true;
         }
     }
-    take_samples(job, &s, x, most);
-    for (int64_t c = 0; c < job->channels && outside; c++)
-        if (most[c] < 0) most[c] = 0;
+    return zero;
 }
 
-static void greatest(const roi_job *job, const roi_axis *rows, const roi_axis *columns, const char *x, char *y,
-                     char *room) {
-    const int64_t bins = job->p->height * job->p->width;
-    const size_t size = sdx_dtype_size(job->dtype);
-    double *most = (void *)(room + job->row_bytes + job->column_bytes + job->dense_bytes);
-    for (int64_t bin = 0; bin < bins; bin++) {
-        greatest_of_bin(job, rows, columns, bin, x, most);
-        for (int64_t c = 0; c < job->channels; c++)
-            sdx_convert(job->kernels, SDX_F64, &most[c], job->dtype, y + (size_t)(c * bins + bin) * size, 1);
+static void set_all(const roi_job *job, void *most, int64_t n, double value) {
+    for (int64_t k = 0; k < n; k++) {
+        if (job->work == SDX_F64)
+            ((double *)most)[k] = value;
+        else
+            ((float *)most)[k] = (float)value;
     }
+}
+
+static void greatest_of_all(const roi_job *job, const roi_axis *rows, const roi_axis *columns, const char *x, char *y,
+                            char *room) {
+    const int64_t bins = job->p->height * job->p->width, all = job->channels * bins;
+    void *most = room + job->row_bytes + job->column_bytes + job->dense_bytes;
+    products s = {.n = 0};
+    set_all(job, most, all, -(double)INFINITY);
+    for (int64_t bin = 0; bin < bins; bin++) {
+        if (!gather_bin(job, rows, columns, bin, x, &s, most)) continue;
+        for (int64_t c = 0; c < job->channels; c++) { /* a zero takes part: those that follow are compared with it */
+            const int64_t k = c * bins + bin;
+            if (job->work == SDX_F64 && ((double *)most)[k] < 0) ((double *)most)[k] = 0;
+            if (job->work == SDX_F32 && ((float *)most)[k] < 0) ((float *)most)[k] = 0;
+        }
+    }
+    take_products(job, &s, x, most);
+    sdx_convert(job->kernels, job->work, most, job->dtype, y, all);
 }
 
 static void run_regions(void *argument, int64_t begin, int64_t end, int worker) {
@@ -276,7 +331,7 @@ static void run_regions(void *argument, int64_t begin, int64_t end, int worker) 
         const char *x = (const char *)job->x->data + (size_t)(sdx_index_at(job->batch, k) * image) * size;
         char *y = (char *)job->y->data + (size_t)(k * out) * size;
         if (job->p->max)
-            greatest(job, &rows, &columns, x, y, room);
+            greatest_of_all(job, &rows, &columns, x, y, room);
         else
             average(job, &rows, &columns, x, y, room);
     }

@@ -188,6 +188,44 @@ static void pooling(void **unused) {
     each_level(pooling_at);
 }
 
+/* sample: places anywhere, -1 among them; blend: rows with a step. For f32 and f64, against sums in f64. */
+static void resampling_at(const sdx_kernels *kernels) {
+    enum { N = 41, TAPS = 3, X = 97 };
+    float x[X], w[TAPS * N], y[N];
+    double x64[X], w64[TAPS * N], y64[N];
+    int32_t place[TAPS * N];
+    for (int k = 0; k < X; k++) x64[k] = (double)(x[k] = (float)(k * 37 % 101) - 50);
+    for (int k = 0; k < TAPS * N; k++) {
+        w64[k] = (double)(w[k] = (float)(k * 29 % 17) / 8);
+        place[k] = k * 53 % (X + 1) - 1;
+    }
+    for (int64_t n = 0; n <= N; n++) {
+        kernels->sample_f32(x, place, w, TAPS, N, n, y);
+        kernels->sample_f64(x64, place, w64, TAPS, N, n, y64);
+        for (int64_t i = 0; i < n; i++) {
+            double want = 0;
+            for (int64_t k = 0; k < TAPS; k++) want += place[k * N + i] < 0 ? 0 : w64[k * N + i] * x64[place[k * N + i]];
+            if ((double)y[i] != want || y64[i] != want)
+                fail_msg("sample of %d: result %d is %g and %g, not %g", (int)n, (int)i, (double)y[i], y64[i], want);
+        }
+        for (int add = 0; add < 2; add++) {
+            for (int64_t i = 0; i < n; i++) y64[i] = (double)(y[i] = 7);
+            kernels->blend_f32(x, 25, w, TAPS, n, add, y);
+            kernels->blend_f64(x64, 25, w64, TAPS, n, add, y64);
+            for (int64_t i = 0; i < n; i++) {
+                double want = add ? 7 : 0;
+                for (int64_t k = 0; k < TAPS; k++) want += w64[k] * x64[k * 25 + i];
+                if ((double)y[i] != want || y64[i] != want)
+                    fail_msg("blend of %d: result %d is %g and %g, not %g", (int)n, (int)i, (double)y[i], y64[i], want);
+            }
+        }
+    }
+}
+static void resampling(void **unused) {
+    (void)unused;
+    each_level(resampling_at);
+}
+
 static void vectors_at(const sdx_kernels *kernels) {
     enum { K = 37, N = 83 };
     float x[K], b[K * N], turned[N * K], y[N], z[N];
@@ -212,7 +250,7 @@ static void vectors(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(filled),    cmocka_unit_test(conversions),
                                        cmocka_unit_test(packing),   cmocka_unit_test(gathering),
-                                       cmocka_unit_test(depthwise), cmocka_unit_test(pooling),
+                                       cmocka_unit_test(depthwise), cmocka_unit_test(pooling), cmocka_unit_test(resampling),
                                        cmocka_unit_test(vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
