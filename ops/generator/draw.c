@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ops/generator/draw.h"
+#include "ops/generator/random.h"
+#include "runtime/base/half.h"
+#include <inttypes.h>
+
+sdx_seed sdx_bind_seed(sdx_bind *bind) {
+    sdx_seed seed = {.given = sdx_bind_has(bind, "seed")};
+    if (seed.given) seed.value = sdx_bind_float(bind, "seed");
+    if (seed.value != seed.value) seed.given = false;
+    return seed;
+}
+
+uint64_t sdx_seed_key(const sdx_compute *compute, sdx_seed seed) {
+    return seed.given ? (uint64_t)sdx_f32_bits(seed.value) * 0x9E3779B97F4A7C15u + 1 : compute->random_key;
+}
+
+sdx_dtype sdx_bind_dtype(sdx_bind *bind, const char *name) {
+    int64_t dtype = sdx_bind_int(bind, name);
+    if (dtype == 0 && !sdx_bind_has(bind, name)) return SDX_UNDEFINED;
+    if (sdx_dtype_valid(dtype)) return (sdx_dtype)dtype;
+    sdx_bind_fail(bind, SDX_TYPE, "attribute '%s' is %" PRId64 ", which is no element type", name, dtype);
+    return SDX_UNDEFINED;
+}
+
+void sdx_draw_uniform(uint64_t key, int64_t first, int64_t n, double *to) {
+    for (int64_t k = 0; k < n; k++) to[k] = sdx_random_uniform(key, (uint64_t)(first + k));
+}
+
+void sdx_draw_normal(uint64_t key, int64_t first, int64_t n, double *to) {
+    for (int64_t k = 0; k < n; k++) to[k] = sdx_random_normal(key, (uint64_t)(first + k));
+}
