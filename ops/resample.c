@@ -294,9 +294,28 @@ void sdx_taps_linear(double x, int64_t n, sdx_tap_axis *out) {
     if (at + 1 < n && ratio > 0) out->at[1] = at + 1;
 }
 
+/* The same for a plane, where most of them are wanted. */
+static void cross_plane(int64_t width, int n, const sdx_tap_axis *axes, int64_t pitch, sdx_dtype work, int32_t *place,
+                        void *weight) {
+    for (int r = 0; r < n; r++)
+        for (int c = 0; c < n; c++) {
+            const int64_t k = (r * n + c) * pitch, row = axes[0].at[r], column = axes[1].at[c];
+            const double w = axes[0].weight[r] * axes[1].weight[c];
+            place[k] = row < 0 || column < 0 ? -1 : (int32_t)(row * width + column);
+            if (work == SDX_F64)
+                ((double *)weight)[k] = w;
+            else
+                ((float *)weight)[k] = (float)w;
+        }
+}
+
 void sdx_taps_cross(int rank, const int64_t *dims, int n, const sdx_tap_axis *axes, int64_t pitch, sdx_dtype work,
                     int32_t *place, void *weight) {
     int digit[SDX_MAX_RANK] = {0};
+    if (rank == 2) {
+        cross_plane(dims[1], n, axes, pitch, work, place, weight);
+        return;
+    }
     for (int64_t k = 0;; k++) {
         int64_t at = 0;
         double w = 1;

@@ -219,33 +219,31 @@ typedef struct products {
     double wide[CHUNK];
 } products;
 
-#define TAKE(T, v, at, w)                                                                                              \
+#define TAKE(T, v)                                                                                                     \
     for (int64_t k = 0; k < s->n;) {                                                                                   \
         const int32_t bin = s->bin[k];                                                                                 \
-        T greatest = ((T *)most)[c * bins + bin];                                                                      \
+        T *to = (T *)most + c * bins + bin, greatest = *to;                                                            \
+        int unordered = 0;                                                                                             \
         for (; k < s->n && s->bin[k] == bin; k++) {                                                                    \
-            const T product = (v)[at] * (w)[k];                                                                        \
-            greatest = product > greatest || product != product ? product : greatest;                                  \
+            greatest = (v)[k] > greatest ? (v)[k] : greatest;                                                          \
+            unordered |= (v)[k] != (v)[k];                                                                             \
         }                                                                                                              \
-        ((T *)most)[c * bins + bin] = greatest;                                                                        \
+        *to = unordered ? (T)NAN : greatest;                                                                           \
     }
 
 /* most: one of the work type for each channel and bin */
 static void take_products(const roi_job *job, products *s, const char *x, void *most) {
     const size_t size = sdx_dtype_size(job->dtype);
     const int64_t bins = job->p->height * job->p->width;
+    double made[CHUNK];
     for (int64_t c = 0; c < job->channels && s->n; c++) {
         const void *plane = x + (size_t)(c * job->height * job->width) * size;
-        if (job->dtype == SDX_F64) {
-            TAKE(double, (const double *)plane, s->place[k], s->wide)
-        } else if (job->dtype == SDX_F32) {
-            TAKE(float, (const float *)plane, s->place[k], s->weight)
+        sdx_sample(job->kernels, job->dtype, plane, s->place,
+                   job->work == SDX_F64 ? (const void *)s->wide : (const void *)s->weight, 1, s->n, s->n, made);
+        if (job->work == SDX_F64) {
+            TAKE(double, made)
         } else {
-            uint16_t raw[CHUNK];
-            float value[CHUNK];
-            sdx_fetch(size, plane, s->place, s->n, raw);
-            sdx_convert(job->kernels, job->dtype, raw, SDX_F32, value, s->n);
-            TAKE(float, value, k, s->weight)
+            TAKE(float, (const float *)(const void *)made)
         }
     }
     s->n = 0;

@@ -144,6 +144,12 @@ static int64_t neighbour(const grid_params *p, double i, int64_t n) {
 
 static void neighbours(const grid_params *p, double x, int64_t n, sdx_tap_axis *out) {
     const double last = (double)n - 1, edge = p->corners ? 0 : 0.5;
+    if (p->mode == LINEAR && x >= 0 && x < last) { /* inside: nothing to decide */
+        const int64_t at = (int64_t)x;
+        const double ratio = x - (double)at;
+        *out = (sdx_tap_axis){{at, ratio > 0 ? at + 1 : -1}, {1 - ratio, ratio}};
+        return;
+    }
     if (isnan(x) || (isinf(x) && p->padding == REFLECTION)) x = p->padding == ZEROS ? -8 : 0;
     x = p->padding == REFLECTION ? x : clamp(x, -8, last + 8);
     if (p->mode == NEAREST) x = rint(x);
