@@ -5,7 +5,7 @@
 #define SDX_KERNELS_ELEMENTWISE_H
 #include "sardonyx.h"
 
-/* f32 and f64; those of the second line (some) integers or bool too. y has the dtype of x, but bool for the last two.
+/* f32 and f64; those from Abs on (some) integers or bool too. y has the dtype of x, but bool for the last two.
  * p[0], p[1] are alpha, gamma | alpha, beta | bias, lambd | detect_negative, detect_positive. */
 // clang-format off
 #define SDX_UNARY_MAP(X) \
