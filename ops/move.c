@@ -216,7 +216,7 @@ sdx_status sdx_move_run(sdx_compute *compute, const sdx_move *move) {
         return SDX_OK;
     }
     int inner = box->rank - 1;
-    int64_t width = (int64_t)box->size, outer = sdx_product(box->dim, 0, inner);
+    int64_t width = (int64_t)box->size, outer = sdx_dims_product(box->dim, 0, inner);
     j.across = find_across(box);
     if (j.across >= 0) {
         j.blocks = (box->dim[inner] + TILE - 1) / TILE;

@@ -26,7 +26,7 @@ sdx_status sdx_move_all(sdx_compute *compute, const sdx_tensor *from, const sdx_
 /* A move of the whole of `to`, dense, from a source whose strides the caller sets. */
 void sdx_move_into(sdx_move *move, const sdx_tensor *from, const sdx_tensor *to);
 
-static inline int64_t sdx_product(const int64_t *dim, int first, int end) {
+static inline int64_t sdx_dims_product(const int64_t *dim, int first, int end) {
     int64_t product = 1;
     for (int d = first; d < end; d++) product *= dim[d];
     return product;

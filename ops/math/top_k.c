@@ -142,8 +142,8 @@ static sdx_status top_k_compute(sdx_compute *compute, const void *params) {
         else
             job.indices = out;
     }
-    job.inner = sdx_product(dims, axis + 1, x->rank);
-    int64_t lines = sdx_product(dims, 0, axis) * job.inner;
+    job.inner = sdx_dims_product(dims, axis + 1, x->rank);
+    int64_t lines = sdx_dims_product(dims, 0, axis) * job.inner;
     if (lines == 0 || job.k == 0) return SDX_OK;
     if (!sdx_size_mul((size_t)job.k * sizeof(entry), (size_t)sdx_pool_threads(compute->pool), &room))
         return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "the heaps of K = %" PRId64 " are too large", job.k);

@@ -188,9 +188,9 @@ static sdx_status col_compute(sdx_compute *compute, const void *params) {
         job.parts = 2;
     }
     job.x = x->data, job.y = y->data;
-    job.taps = sdx_product(block, 0, n_block);
+    job.taps = sdx_dims_product(block, 0, n_block);
     job.columns = x->dim[2];
-    job.plane = sdx_product(image, 0, n_image);
+    job.plane = sdx_dims_product(image, 0, n_image);
     if (job.work != job.dtype) {
         const size_t threads = (size_t)sdx_pool_threads(compute->pool);
         job.sum_bytes = sdx_align((size_t)job.plane * sizeof(float));

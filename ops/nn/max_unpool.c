@@ -162,8 +162,8 @@ static sdx_status unpool_compute(sdx_compute *compute, const void *params) {
     job.y = sdx_compute_output(compute, 0, job.x->rank, shape);
     if (!job.y) return compute->error->status;
     job.same = memcmp(job.from, job.y->dim, (size_t)job.x->rank * sizeof shape[0]) == 0;
-    job.plane = sdx_product(job.x->dim, 2, job.x->rank);
-    job.places = sdx_product(job.from, 2, job.x->rank);
+    job.plane = sdx_dims_product(job.x->dim, 2, job.x->rank);
+    job.places = sdx_dims_product(job.from, 2, job.x->rank);
     SDX_TRY(check_places(compute->error, &job, &own));
     if (job.y->count == 0) return SDX_OK;
     const int64_t planes = job.y->dim[0] * job.y->dim[1];

@@ -58,7 +58,7 @@ static sdx_status concat_from_sequence_compute(sdx_compute *compute, const void 
     for (int d = 0; d < rank; d++) dims[d] = d == axis ? total : first->dim[p->stack && d > axis ? d - 1 : d];
     sdx_tensor *out = sdx_compute_output(compute, 0, rank, dims);
     if (!out) return compute->error->status;
-    int64_t outer = sdx_product(dims, 0, axis), inner = sdx_product(dims, axis + 1, rank);
+    int64_t outer = sdx_dims_product(dims, 0, axis), inner = sdx_dims_product(dims, axis + 1, rank);
     size_t size = sdx_dtype_size(out->dtype);
     for (size_t i = 0; i < sequence->n_items; i++) {
         const sdx_tensor *item = &sequence->items[i]->tensor;

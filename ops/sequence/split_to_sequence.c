@@ -50,7 +50,7 @@ static sdx_status count_pieces(sdx_error *error, const sdx_tensor *split, int64_
 
 static sdx_value *piece(sdx_compute *compute, int axis, int64_t first, int64_t length, bool keepdims) {
     const sdx_tensor *in = compute->in[0];
-    int64_t dims[SDX_MAX_RANK], inner = sdx_product(in->dim, axis + 1, in->rank);
+    int64_t dims[SDX_MAX_RANK], inner = sdx_dims_product(in->dim, axis + 1, in->rank);
     int rank = 0;
     for (int d = 0; d < in->rank; d++)
         if (d != axis || keepdims) dims[rank++] = d == axis ? length : in->dim[d];
@@ -59,7 +59,7 @@ static sdx_value *piece(sdx_compute *compute, int axis, int64_t first, int64_t l
     size_t size = sdx_dtype_size(in->dtype);
     sdx_move move = {.size = size,
                      .rank = 2,
-                     .dim = {sdx_product(in->dim, 0, axis), length * inner},
+                     .dim = {sdx_dims_product(in->dim, 0, axis), length * inner},
                      .from = {in->dim[axis] * inner, 1},
                      .to = {length * inner, 1},
                      .source = (const char *)in->data + (size_t)(first * inner) * size,

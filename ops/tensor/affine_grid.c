@@ -128,7 +128,7 @@ static sdx_status affine_compute(sdx_compute *compute, const void *params) {
     job.grid = sdx_compute_output(compute, 0, n, dims);
     if (!job.grid) return compute->error->status;
     if (job.grid->count == 0) return SDX_OK;
-    job.lines = sdx_product(dims, 1, n - 2);
+    job.lines = sdx_dims_product(dims, 1, n - 2);
     return sdx_for(compute, dims[0] * job.lines, sdx_grain(dims[n - 2] * 4), affine_lines, &job);
 }
 

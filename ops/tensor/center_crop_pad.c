@@ -71,7 +71,7 @@ static sdx_status center_crop_pad_compute(sdx_compute *compute, const void *para
         padded = padded || have < want;
     }
     if (padded) memset(out->data, 0, sdx_tensor_bytes(out));
-    if (sdx_product(move.dim, 0, in->rank) == 0) return SDX_OK;
+    if (sdx_dims_product(move.dim, 0, in->rank) == 0) return SDX_OK;
     move.source = (const char *)in->data + (size_t)source * move.size;
     move.target = (char *)out->data + (size_t)target * move.size;
     return sdx_move_run(compute, &move);

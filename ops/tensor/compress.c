@@ -55,8 +55,8 @@ static sdx_status compress_compute(sdx_compute *compute, const void *params) {
     dims[axis] = count_true(condition);
     sdx_tensor *out = sdx_compute_output(compute, 0, rank, dims);
     if (!out) return compute->error->status;
-    int64_t outer = p->given ? sdx_product(dims, 0, axis) : 1;
-    size_t run = (p->given ? (size_t)sdx_product(dims, axis + 1, rank) : 1) * sdx_dtype_size(in->dtype);
+    int64_t outer = p->given ? sdx_dims_product(dims, 0, axis) : 1;
+    size_t run = (p->given ? (size_t)sdx_dims_product(dims, axis + 1, rank) : 1) * sdx_dtype_size(in->dtype);
     char *to = out->data;
     for (int64_t o = 0; o < outer; o++) {
         const char *from = (const char *)in->data + (size_t)(o * n) * run;

@@ -59,14 +59,14 @@ static sdx_status concat_compute(sdx_compute *compute, const void *params) {
     for (int k = 1; k < compute->n_in; k++) dims[axis] += compute->in[k]->dim[axis];
     sdx_tensor *out = sdx_compute_output(compute, 0, first->rank, dims);
     if (!out) return compute->error->status;
-    int64_t inner = sdx_product(dims, axis + 1, out->rank);
+    int64_t inner = sdx_dims_product(dims, axis + 1, out->rank);
     size_t size = sdx_dtype_size(out->dtype);
     for (int k = 0; k < compute->n_in; k++) {
         const sdx_tensor *in = compute->in[k];
         int64_t run = in->dim[axis] * inner;
         sdx_move move = {.size = size,
                          .rank = 2,
-                         .dim = {sdx_product(dims, 0, axis), run},
+                         .dim = {sdx_dims_product(dims, 0, axis), run},
                          .from = {run, 1},
                          .to = {dims[axis] * inner, 1},
                          .source = in->data,

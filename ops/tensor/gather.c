@@ -65,8 +65,8 @@ static sdx_status gather_compute(sdx_compute *compute, const void *params) {
     if (!out) return compute->error->status;
     if (out->count == 0) return SDX_OK;
     gather_job job = {.indices = indices, .data = data->data, .out = out->data, .n = data->dim[axis]};
-    job.run = sdx_product(data->dim, axis + 1, data->rank) * (int64_t)sdx_dtype_size(data->dtype);
-    int64_t entries = sdx_product(data->dim, 0, axis) * indices->count;
+    job.run = sdx_dims_product(data->dim, axis + 1, data->rank) * (int64_t)sdx_dtype_size(data->dtype);
+    int64_t entries = sdx_dims_product(data->dim, 0, axis) * indices->count;
     return sdx_for(compute, entries, sdx_grain(job.run + 8), gather_rows, &job);
 }
 

@@ -81,8 +81,8 @@ typedef struct grid_job {
 static void cut(grid_job *job, const grid_params *p, const sdx_type *x, const sdx_type *grid) {
     job->p = p;
     job->rank = x->rank - 2;
-    job->plane = sdx_product(x->dim, 2, x->rank);
-    job->points = sdx_product(grid->dim, 1, grid->rank - 1);
+    job->plane = sdx_dims_product(x->dim, 2, x->rank);
+    job->points = sdx_dims_product(grid->dim, 1, grid->rank - 1);
     job->taps = taps_of(p, job->rank);
     job->tile = MOST_ENTRIES / job->taps < MOST_POINTS ? MOST_ENTRIES / job->taps : MOST_POINTS;
     job->tiles = (job->points + job->tile - 1) / job->tile;

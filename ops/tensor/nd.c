@@ -4,12 +4,12 @@
 #include <inttypes.h>
 
 void sdx_nd_begin(sdx_nd *nd, int batch, const sdx_tensor *data, const sdx_tensor *indices) {
-    int64_t batches = sdx_product(data->dim, 0, batch);
+    int64_t batches = sdx_dims_product(data->dim, 0, batch);
     *nd = (sdx_nd){.batch = batch, .k = (int)indices->dim[indices->rank - 1], .data = data, .indices = indices};
-    nd->tuples = sdx_product(indices->dim, 0, indices->rank - 1);
+    nd->tuples = sdx_dims_product(indices->dim, 0, indices->rank - 1);
     nd->per_batch = batches ? nd->tuples / batches : 0;
-    nd->run = sdx_product(data->dim, batch + nd->k, data->rank);
-    nd->batch_stride = sdx_product(data->dim, batch, data->rank);
+    nd->run = sdx_dims_product(data->dim, batch + nd->k, data->rank);
+    nd->batch_stride = sdx_dims_product(data->dim, batch, data->rank);
     int64_t step = nd->run;
     for (int j = nd->k - 1; j >= 0; j--) {
         nd->stride[j] = step;

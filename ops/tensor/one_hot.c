@@ -78,7 +78,7 @@ static sdx_status one_hot_compute(sdx_compute *compute, const void *params) {
     sdx_tensor *out = sdx_compute_output(compute, 0, rank + 1, dims);
     if (!out) return compute->error->status;
     if (out->count == 0) return SDX_OK;
-    job.inner = sdx_product(indices->dim, axis, rank);
+    job.inner = sdx_dims_product(indices->dim, axis, rank);
     job.out = out->data;
     return sdx_for(compute, out->count / job.inner, sdx_grain(job.inner * 8), one_hot_rows, &job);
 }

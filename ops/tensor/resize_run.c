@@ -106,9 +106,9 @@ static sdx_status run_nearest(sdx_compute *compute, const sdx_resize_params *p, 
         for (int64_t k = 0; k < axis[d].out; k++) *room++ = sdx_resize_nearest_place(p, &axis[d], k);
     }
     set_fill(p->fill, x->dtype, job.fill);
-    job.size = (size_t)sdx_product(x->dim, last + 1, x->rank) * job.element;
+    job.size = (size_t)sdx_dims_product(x->dim, last + 1, x->rank) * job.element;
     const int64_t bytes = axis[last].out * (int64_t)job.size;
-    return sdx_for(compute, sdx_product(y->dim, 0, last), sdx_grain(bytes / 2 + 8), nearest_rows, &job);
+    return sdx_for(compute, sdx_dims_product(y->dim, 0, last), sdx_grain(bytes / 2 + 8), nearest_rows, &job);
 }
 
 /* ---- linear, cubic ------------------------------------------------------------------------------------------------
@@ -148,16 +148,16 @@ static void shape_step(blend_plan *plan, int s, const sdx_tensor *x, int64_t par
     *r = (sdx_resample){.from = s ? work : part, .to = s + 1 < plan->n_steps ? work : part, .work = work};
     r->pairs = parts == 2;
     r->rounds = r->to != work && (class == SDX_CLASS_SIGNED || class == SDX_CLASS_UNSIGNED);
-    r->outer = v < 0 ? 1 : sdx_product(plan->dim, 0, v);
-    r->v_in = v < 0 ? sdx_product(plan->dim, 0, h) : plan->dim[v];
-    r->mid = v < 0 || h < 0 ? 1 : sdx_product(plan->dim, v + 1, h);
-    r->columns = h < 0 ? sdx_product(plan->dim, v + 1, rank) : plan->dim[h];
-    r->inner = (h < 0 ? 1 : sdx_product(plan->dim, h + 1, rank)) * parts;
+    r->outer = v < 0 ? 1 : sdx_dims_product(plan->dim, 0, v);
+    r->v_in = v < 0 ? sdx_dims_product(plan->dim, 0, h) : plan->dim[v];
+    r->mid = v < 0 || h < 0 ? 1 : sdx_dims_product(plan->dim, v + 1, h);
+    r->columns = h < 0 ? sdx_dims_product(plan->dim, v + 1, rank) : plan->dim[h];
+    r->inner = (h < 0 ? 1 : sdx_dims_product(plan->dim, h + 1, rank)) * parts;
     r->pitch = r->columns * r->inner;
     if (v >= 0) plan->dim[v] = plan->axis[v].out;
     if (h >= 0) plan->dim[h] = plan->axis[h].out;
     if (s + 1 == plan->n_steps) return;
-    const size_t bytes = (size_t)(sdx_product(plan->dim, 0, rank) * parts) * sdx_dtype_size(work);
+    const size_t bytes = (size_t)(sdx_dims_product(plan->dim, 0, rank) * parts) * sdx_dtype_size(work);
     if (bytes > plan->between) plan->between = sdx_align(bytes);
 }
 

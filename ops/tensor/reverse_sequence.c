@@ -65,7 +65,7 @@ static sdx_status reverse_sequence_compute(sdx_compute *compute, const void *par
     if (!out) return compute->error->status;
     if (out->count == 0) return SDX_OK;
     reverse_job job = {p, in, lengths, out->data,
-                       (size_t)sdx_product(in->dim, 2, in->rank) * sdx_dtype_size(in->dtype)};
+                       (size_t)sdx_dims_product(in->dim, 2, in->rank) * sdx_dtype_size(in->dtype)};
     return sdx_for(compute, in->dim[0] * in->dim[1], sdx_grain((int64_t)job.run), reverse_rows, &job);
 }
 

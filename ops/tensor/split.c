@@ -99,7 +99,7 @@ static sdx_status split_compute(sdx_compute *compute, const void *params) {
     const split_params *p = params;
     const sdx_tensor *in = compute->in[0], *split = compute->n_in > 1 ? compute->in[1] : NULL;
     int axis = (int)(p->axis < 0 ? p->axis + in->rank : p->axis);
-    int64_t dims[SDX_MAX_RANK], at = 0, inner = sdx_product(in->dim, axis + 1, in->rank);
+    int64_t dims[SDX_MAX_RANK], at = 0, inner = sdx_dims_product(in->dim, axis + 1, in->rank);
     size_t size = sdx_dtype_size(in->dtype);
     memcpy(dims, in->dim, sizeof dims);
     if (split) SDX_TRY(check_lengths(compute->error, split, compute->n_out, in->dim[axis]));
@@ -114,7 +114,7 @@ static sdx_status split_compute(sdx_compute *compute, const void *params) {
         int64_t run = dims[axis] * inner;
         sdx_move move = {.size = size,
                          .rank = 2,
-                         .dim = {sdx_product(dims, 0, axis), run},
+                         .dim = {sdx_dims_product(dims, 0, axis), run},
                          .from = {in->dim[axis] * inner, 1},
                          .to = {run, 1},
                          .source = (const char *)in->data + (size_t)(at * inner) * size,

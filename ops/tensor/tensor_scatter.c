@@ -79,9 +79,9 @@ static sdx_status tensor_scatter_compute(sdx_compute *compute, const void *param
     SDX_TRY(sdx_move_all(compute, cache, out));
     if (update->count == 0) return SDX_OK;
     tensor_scatter_job job = {.update = update, .indices = indices, .out = out->data, .n = n, .length = length};
-    job.per_batch = sdx_product(cache->dim, 1, axis);
-    job.run = (size_t)sdx_product(cache->dim, axis + 1, cache->rank) * sdx_dtype_size(cache->dtype);
-    int64_t rows = sdx_product(cache->dim, 0, axis) * length;
+    job.per_batch = sdx_dims_product(cache->dim, 1, axis);
+    job.run = (size_t)sdx_dims_product(cache->dim, axis + 1, cache->rank) * sdx_dtype_size(cache->dtype);
+    int64_t rows = sdx_dims_product(cache->dim, 0, axis) * length;
     return sdx_for(compute, rows, sdx_grain((int64_t)job.run), write_steps, &job);
 }
 

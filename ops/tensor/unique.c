@@ -132,8 +132,8 @@ static sdx_status unique_compute(sdx_compute *compute, const void *params) {
     int64_t dims[SDX_MAX_RANK] = {0};
     if (!p->flat) {
         memcpy(dims, x->dim, sizeof dims);
-        s.outer = sdx_product(x->dim, 0, axis);
-        s.inner = sdx_product(x->dim, axis + 1, x->rank);
+        s.outer = sdx_dims_product(x->dim, 0, axis);
+        s.inner = sdx_dims_product(x->dim, axis + 1, x->rank);
     }
     SDX_TRY(find_groups(compute, &s, p->unsorted, &g));
     dims[axis] = g.n;
