@@ -9,10 +9,10 @@ enum { SDX_REGEX_GROWTH = 24, SDX_REGEX_FRAME = 8 };
 
 typedef struct sdx_regex_syntax {
     const char *text;
-    size_t size, at; /* when it fails: where */
-    char *out;       /* [SDX_REGEX_GROWTH * size + SDX_REGEX_FRAME] */
+    size_t size, at;    /* when it fails: where */
+    char *out;          /* [SDX_REGEX_GROWTH * size + SDX_REGEX_FRAME] */
     size_t used, depth; /* of groups */
-    const char *why; /* NULL: nothing wrong was seen; PCRE2 checks what is left */
+    const char *why;    /* NULL: nothing wrong was seen; PCRE2 checks what is left */
 } sdx_regex_syntax;
 
 /* Rewrites what the two spell differently, refuses what only PCRE2 knows, and asks for the end of the string after
