@@ -59,8 +59,8 @@ class Draw:
         most = later[0] - 1 if later else NEWEST if not self.domain else self.since
         self.opset = self.between(self.since, most) if self.chance(0.3) else min(most, max(self.since, 23))
         self.types, self.attributes, self.inputs, self.outputs = {}, {}, [], []
-        self.noise, self.constant_inputs, self.wanted = 0.0, set(), None
-        self.nodes, self.note, self.out_shapes = None, {}, {}
+        self.noise, self.constant_inputs = 0.0, set()
+        self.note, self.only_shapes = {}, False
         self.make(self)
         self.finish()
 

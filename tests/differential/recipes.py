@@ -4,7 +4,9 @@ import os
 import re
 
 import recipes_generator  # noqa: F401
+import recipes_image  # noqa: F401
 import recipes_math  # noqa: F401
+import recipes_ml  # noqa: F401
 import recipes_nn  # noqa: F401
 import recipes_quantization  # noqa: F401
 import recipes_reduction  # noqa: F401

@@ -2,7 +2,7 @@
 """Operators that make tensors: the folder generator."""
 import numpy
 
-from draw import DTYPES, F32, NUMPY, STRING, recipe
+from draw import DTYPES, F32, NAMES, STRING, recipe
 from model import tensor_of
 
 
@@ -52,3 +52,54 @@ def range_(d):
     d.x([], numpy.array(start))
     d.x([], numpy.array(start + step * count))
     d.x([], numpy.array(step))
+
+
+@recipe("BlackmanWindow", "HammingWindow", "HannWindow")
+def window(d):
+    d.maybe("periodic", d.below(2))
+    number = F32
+    if d.chance(0.6):
+        number = d.attributes["output_datatype"] = d.dtype("T2")
+    d.types["T2"] = number
+    d.ints(d.between(1, 40))
+    d.noise = 1e-6 if number in (1, 11) else 1e-3
+
+
+@recipe("MelWeightMatrix")
+def mel_weight_matrix(d):
+    number = F32
+    if d.chance(0.5):
+        number = d.attributes["output_datatype"] = d.dtype("T3")
+    d.types["T3"] = number
+    d.ints(d.between(2, 20))
+    d.ints(d.pick([16, 32, 64, 100]))
+    d.ints(d.pick([8000, 16000]))
+    d.x([], numpy.array(d.pick([0.0, 100.0])))
+    d.x([], numpy.array(d.pick([3000.0, 4000.0])))
+    d.noise = 1e-5
+
+
+@recipe("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
+def random(d):
+    """Only shapes and types can be compared."""
+    d.only_shapes = True
+    d.maybe("seed", d.real(0, 9))
+    variable = d.schema.outputs[0].type_str
+    if d.op == "Multinomial":
+        number = 6
+        if d.chance(0.5):
+            number = d.attributes["dtype"] = d.dtype(variable)
+        d.maybe("sample_size", d.between(1, 9))
+        d.x([d.between(1, 4), d.between(1, 9)], (-2, 1))
+    elif d.schema.inputs:
+        x = d.x(d.shape(), (0, 1))
+        number = d.types["T1"]
+        if d.chance(0.6) or f"tensor({NAMES[number]})" not in d.allowed(variable):
+            number = d.attributes["dtype"] = d.dtype(variable)
+    else:
+        d.attributes["shape"] = d.shape()
+        number = F32
+        if d.chance(0.6):
+            number = d.attributes["dtype"] = d.dtype(variable)
+    d.types[variable] = number
+    d.out(number)

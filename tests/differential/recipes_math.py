@@ -236,3 +236,17 @@ def class_loss(d):
     if d.op.startswith("Softmax") and d.chance(0.5):
         d.out()
     noise_of_sum(d, labels.size if reduction != "none" else 1, x)
+
+
+EQUATIONS = ["ij,jk->ik", "bij,bjk->bik", "ij->ji", "ii->i", "ii", "ij,ij->", "i,j->ij", "bhqd,bhkd->bhqk", "...ij->...ji",
+             "...i,...i->...", "ij,jk,kl->il", "ijk->k", "ij,j", "a,a,a->a", "bij,jk->bik", "ik,kj", "i,i"]
+
+
+@recipe("Einsum")
+def einsum(d):
+    equation = d.attributes["equation"] = d.pick(EQUATIONS)
+    size = {c: d.between(1, 7) for c in "abcdehijklq"}
+    lead = d.shape(0, 2, dim=1, most=12)
+    for term in equation.split("->")[0].split(","):
+        d.x((lead if "..." in term else []) + [size[c] for c in term.replace("...", "")], "tame")
+    noise_of_sum(d, max(size.values()) ** 2, *d.tensors())

@@ -65,3 +65,73 @@ def dynamic_quantize_linear(d):
     d.out(2)
     d.out(F32)
     d.out(2)
+
+
+@recipe("MatMulInteger")
+def mat_mul_integer(d):
+    m, k, n = d.dim(1), d.dim(1), d.dim(1)
+    batch = d.shape(0, 1, dim=1)
+    d.x(batch + [m, k])
+    d.x(batch + [k, n])
+    if d.chance(0.7):
+        d.x([], (0, 99))
+        if d.chance(0.7):
+            d.x([], (0, 99))
+    d.out(6)
+
+
+@recipe("QLinearMatMul")
+def q_linear_mat_mul(d):
+    m, k, n = d.dim(1), d.dim(1), d.dim(1)
+    d.dtype("T1"), d.dtype("T2"), d.dtype("T3")
+    bytes_ = (2, 3)
+    for t in ("T1", "T2", "T3"):
+        if not is_int(d.types[t]):
+            d.types[t] = d.pick(bytes_)
+    d.x([m, k])
+    d.x([], (0.01, 0.1))
+    d.x([], (0, 20))
+    d.x([k, n])
+    d.x([], (0.01, 0.1))
+    d.x([], (0, 20))
+    d.x([], (0.1, 1))
+    d.x([], (0, 20))
+
+
+def convolution(d):
+    """Attributes, and shapes of input and kernel."""
+    kernel = [d.between(1, 3), d.between(1, 3)]
+    group = d.pick([1, 1, 2])
+    d.maybe("strides", [d.between(1, 2), d.between(1, 2)])
+    d.maybe("pads", [d.between(0, k - 1) for k in kernel * 2])
+    if group > 1:
+        d.attributes["group"] = group
+    c, m = group * d.between(1, 9), group * d.between(1, 9)
+    return [d.between(1, 2), c, d.between(5, 12), d.between(5, 12)], [m, c // group] + kernel
+
+
+@recipe("ConvInteger")
+def conv_integer(d):
+    x, w = convolution(d)
+    d.x(x)
+    d.x(w)
+    if d.chance(0.7):
+        d.x([], (0, 99))
+        if d.chance(0.5):
+            d.x([], (0, 99))
+    d.out(6)
+
+
+@recipe("QLinearConv")
+def q_linear_conv(d):
+    x, w = convolution(d)
+    d.x(x)
+    d.x([], (0.01, 0.1))
+    d.x([], (0, 99))
+    d.x(w)
+    d.x([], (0.01, 0.1))
+    d.x([], (0, 20) if d.dtype("T2") == 2 else (0, 0))
+    d.x([], (0.1, 1))
+    d.x([], (0, 99))
+    if d.chance(0.5):
+        d.x([w[0]], (-500, 500))
