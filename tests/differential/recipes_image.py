@@ -24,7 +24,7 @@ def resize(d):
     free = {0, 1} if rank == 4 else {0} if rank == 3 else set()
     scales = [1.0 if k in free else d.pick([0.5, 1.0, 1.5, 2.0, 3.0, 0.75]) for k in range(rank)]
     sizes = [n if k in free else d.between(1, 14) for k, n in enumerate(shape)]
-    d.x(shape, "tame", only=FLOATS if mode not in (None, "nearest") else None)
+    noise_of_sum(d, 4, d.x(shape, "tame", only=FLOATS if mode not in (None, "nearest") else FLOATS + (2, 3, 6)))
     if d.since == 10:
         d.give(numpy.array(scales, numpy.float32), d.chance(0.5))
         return
@@ -122,7 +122,7 @@ def col2im(d):
     strides = d.maybe("strides", [d.between(1, 2) for _ in range(rank)]) or [1] * rank
     dilations = d.maybe("dilations", [d.between(1, 2) for _ in range(rank)]) or [1] * rank
     pads = d.maybe("pads", [d.between(0, 1) for _ in range(2 * rank)]) or [0] * 2 * rank
-    image = [d.between(4, 8) for _ in range(rank)]
+    image = [d.between(5, 8) for _ in range(rank)]
     steps = [(i + pads[k] + pads[k + rank] - (b - 1) * w - 1) // s + 1
              for k, (i, b, s, w) in enumerate(zip(image, block, strides, dilations))]
     x = d.x([d.between(1, 2), d.between(1, 3) * int(numpy.prod(block)), int(numpy.prod(steps))], "tame")

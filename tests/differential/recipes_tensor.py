@@ -51,7 +51,9 @@ def reshape(d):
         d.attributes["allowzero"] = 1
     elif not total and not zero:
         target = list(shape)
-    d.attr("shape", target)
+    if d.has("shape"):
+        shape, target = (shape, target) if target else ([1], [1])
+        d.attributes["shape"] = target
     d.x(shape)
     if d.since >= 5:
         d.ints(target)

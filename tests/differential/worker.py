@@ -160,7 +160,7 @@ def main():
         if given or (detail and not verdict.startswith("known")):
             print(json.dumps({"seed": f"{name}:{number}", "verdict": verdict, "detail": detail,
                               "model": draw.text() if draw else ""}), flush=True)
-        if done % 200 == 0:
+        if done % 20 == 0:
             print(json.dumps({"table": [[*k, v] for k, v in table.items()]}), flush=True)
             table.clear()
     print(json.dumps({"table": [[*k, v] for k, v in table.items()]}), flush=True)
