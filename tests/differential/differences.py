@@ -87,12 +87,18 @@ for name, ops, condition in (
         lambda d, a, b: empty(d.tensors()[1]))),
     ("pad-wrap", "Pad", runtime_only(lambda d, a, b: d.attributes.get("mode") == "wrap")),
     ("gemm-of-nothing", "Gemm", runtime_only(lambda d, a, b: empty(d.tensors()[0]))),
-    ("images-in-col2im", "Col2Im", runtime_only(lambda d, a, b: d.inputs[1][1].size > 2)),
+    ("resize-10-down", "Resize", runtime_only(lambda d, a, b: d.since == 10 and d.attributes.get("mode") != "linear")),
+    ("cubic-at-borders", "GridSample", runtime_only(lambda d, a, b: "cubic" in d.attributes.get("mode", "") and
+                                                    d.attributes.get("padding_mode") == "border")),
+    ("col2im-ranks", "Col2Im", runtime_only(lambda d, a, b: d.inputs[1][1].size != 2)),
     ("resize-align-fraction", "Resize", runtime_only(lambda d, a, b: d.attributes.get(
         "coordinate_transformation_mode") == "align_corners")),
     ("fmod-of-integers", "Mod", runtime_only(lambda d, a, b: is_whole(d.tensors()[0]))),
     ("float8-unsaturated", "Cast CastLike", runtime_only(lambda d, a, b: d.attributes.get("saturate") == 0)),
     ("matmul-of-nothing", "MatMul", runtime_only(lambda d, a, b: empty(d.tensors()[0]))),
+    ("targets-without-leaves", "TreeEnsembleRegressor TreeEnsemble", when(
+        lambda d, a, b: "base_values" in d.attributes or d.attributes.get("aggregate_function", 1) not in (1, "SUM"))),
+    ("nan-in-trees", "TreeEnsembleRegressor TreeEnsembleClassifier", when(lambda d, a, b: has_nan(d))),
     # nobody says
     ("overflowing-sums", "CumSum", when(lambda d, a, b: has_special(d) or any(
         abs(d.tensors()[0].astype("f8")).max(initial=0) > m for m in (1e38,)))),
@@ -113,6 +119,7 @@ for name, ops, condition in (
     ("complex-resize", "Resize", reference_only(lambda d, a, b: d.uses(14, 15))),
     ("gray-pictures", "ImageDecoder", reference_only(lambda d, a, b: b[0].ndim == 2)),
     ("dict-vectorizer-rank", "DictVectorizer", reference_only(lambda d, a, b: True)),
+    ("whole-trees", "TreeEnsembleRegressor", reference_only(lambda d, a, b: is_whole(d.tensors()[0]))),
     ("shape-clamp", "Shape", reference_only(lambda d, a, b: True)),
     ("insert-at-end", "SequenceInsert", reference_only(lambda d, a, b: True)),
     ("integer-erf", "Erf", reference_only(lambda d, a, b: is_whole(d.tensors()[0]))),

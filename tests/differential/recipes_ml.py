@@ -237,10 +237,10 @@ def grow(d, features, trees):
 
 @recipe("TreeEnsembleRegressor", "TreeEnsembleClassifier", domain=ML)
 def tree_ensemble_old(d):
-    features, outputs = d.between(1, 5), d.between(2, 4) if d.op.endswith("Classifier") else d.between(1, 3)
+    features, outputs = d.between(1, 5), d.between(3, 5) if d.op.endswith("Classifier") else d.between(1, 3)
     nodes, leaves = grow(d, features, d.between(1, 4))
     d.attributes.update({"nodes_" + name: column for name, column in nodes.items()})
-    rows = [(t, n, d.below(outputs), d.real(-1, 1)) for t, n in leaves for _ in range(d.between(1, 2))]
+    rows = [(t, n, int(k), d.real(-1, 1)) for t, n in leaves for k in d.rng.permutation(outputs)[:d.between(1, 2)]]
     kind = "class" if d.op.endswith("Classifier") else "target"
     if kind == "class":
         rows = [(t, n, c, d.real(0.1, 1)) for t, n in leaves for c in range(outputs)]

@@ -63,6 +63,8 @@ def runtime_twin(draw):
     if draw.opset < 7 and draw.op in OLD and \
             not {"output_sequence", "broadcast"} & set(draw.attributes):
         twin.opset = 7
+    if draw.op in ("TreeEnsembleRegressor", "TreeEnsembleClassifier"):
+        twin.opset = min(draw.opset, 3)
     if not draw.domain and draw.opset > 25:
         older = [s for s in versions(draw.op, "") if s.since_version <= 25]
         if not older or set(draw.schema.attributes) != set(older[-1].attributes):
