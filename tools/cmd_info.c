@@ -188,24 +188,33 @@ static const char *gradient_text(const sdx_op *op) {
     return op->grad == NULL ? "absent" : op->grad == sdx_no_gradient ? "never" : "yes";
 }
 
+static cJSON *op_json(const sdx_op *op) {
+    cJSON *row = cJSON_CreateObject(), *versions = NULL;
+    cJSON_AddStringToObject(row, "domain", op->domain);
+    cJSON_AddStringToObject(row, "name", op->name);
+    cJSON_AddStringToObject(row, "gradient", gradient_text(op));
+    versions = cJSON_AddArrayToObject(row, "versions");
+    for (const sdx_op_version *v = op->versions; v->since; v++) {
+        cJSON *version = cJSON_CreateObject();
+        cJSON_AddNumberToObject(version, "since", v->since);
+        cJSON_AddStringToObject(version, "signature", v->signature);
+        cJSON_AddStringToObject(version, "types", v->types);
+        cJSON_AddStringToObject(version, "attributes", v->attributes);
+        cJSON_AddItemToArray(versions, version);
+    }
+    return row;
+}
+
 static int show_ops(bool as_json) {
     sdx_error error = {0};
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "operators");
     for (size_t i = 0; i < sdx_ops_count; i++) {
         const sdx_op *op = sdx_ops[i];
-        cJSON *row = cJSON_CreateObject(), *versions = NULL;
-        cJSON_AddStringToObject(row, "domain", op->domain);
-        cJSON_AddStringToObject(row, "name", op->name);
-        cJSON_AddStringToObject(row, "gradient", gradient_text(op));
-        versions = cJSON_AddArrayToObject(row, "versions");
-        if (!as_json)
-            printf("%-32s %-24s gradient %-6s versions", op->name, domain_text(op->domain), gradient_text(op));
-        for (const sdx_op_version *v = op->versions; v->since; v++) {
-            cJSON_AddItemToArray(versions, cJSON_CreateNumber(v->since));
-            if (!as_json) printf(" %d", v->since);
-        }
-        if (!as_json) putchar('\n');
-        cJSON_AddItemToArray(list, row);
+        cJSON_AddItemToArray(list, op_json(op));
+        if (as_json) continue;
+        printf("%-32s %-24s gradient %-6s versions", op->name, domain_text(op->domain), gradient_text(op));
+        for (const sdx_op_version *v = op->versions; v->since; v++) printf(" %d", v->since);
+        printf("  types %s\n", sdx_op_newest(op)->types);
     }
     if (as_json) return cli_write_json(json, NULL, &error) ? cli_report(&error) : CLI_DONE;
     cJSON_Delete(json);
