@@ -198,4 +198,5 @@ const sdx_op sdx_op_NonMaxSuppression = {
     .bind = nms_bind,
     .infer = nms_infer,
     .compute = nms_compute,
+    .grad = sdx_no_gradient,
 };

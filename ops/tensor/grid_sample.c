@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * GridSample: Y at the places that `grid` names, whose last dimension lists coordinates in [-1, 1] from the innermost
- * dimension of X outwards. Coordinates that lie outside are clamped or reflected first, then each neighbour is. A NaN
+ * dimension of X outwards. Coordinates are reflected first, then each neighbour is reflected or clamped. A NaN
  * coordinate lies outside: zero, or the first place; an infinite one under reflection too. */
 #include "ops/lines.h"
 #include "ops/move.h"
@@ -153,10 +153,7 @@ static void neighbours(const grid_params *p, double x, int64_t n, sdx_tap_axis *
     if (isnan(x) || (isinf(x) && p->padding == REFLECTION)) x = p->padding == ZEROS ? -8 : 0;
     x = p->padding == REFLECTION ? x : clamp(x, -8, last + 8);
     if (p->mode == NEAREST) x = rint(x);
-    if (x < -edge || x > last + edge) {
-        if (p->padding == BORDER) x = clamp(x, 0, last);
-        if (p->padding == REFLECTION) x = reflect(x, -edge, last + edge);
-    }
+    if (p->padding == REFLECTION) x = reflect(x, -edge, last + edge);
     const double base = floor(x), r = x - base, a = -0.75;
     if (p->mode == NEAREST) {
         *out = (sdx_tap_axis){{neighbour(p, base, n)}, {1}};

@@ -63,8 +63,6 @@ static void grid_sample(sdx_case_run *run) {
             const double v = grid->v[(k / points / in->dim[1] * points + k % points) * rank + rank - 1 - d];
             x[d] = corners(run) ? (v + 1) / 2 * (n - 1) : ((v + 1) * n - 1) / 2;
             if (nearest) x[d] = nearbyint(x[d]);
-            const double low = corners(run) ? 0 : -0.5, high = corners(run) ? n - 1 : n - 0.5;
-            if ((x[d] < low || x[d] > high) && is(run, "padding_mode", "zeros", 'b')) x[d] = fmin(fmax(x[d], 0), n - 1);
             if (!zeros && !is(run, "padding_mode", "zeros", 'b')) x[d] = reflected(run, x[d], n);
             const int64_t i = nearest ? index_of(run, x[d], n) : 0;
             from = from < 0 || i < 0 ? -1 : from * in->dim[d + 2] + i;
