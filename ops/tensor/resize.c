@@ -9,15 +9,14 @@ static int choice(sdx_bind *bind, const char *name, const char *const *allowed, 
 }
 
 static void bind_newer(sdx_bind *bind, sdx_resize_params *p) {
-    static const char *const old[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
-                                      "asymmetric", "tf_crop_and_resize", "tf_half_pixel_for_nn"};
-    static const char *const newer[] = {"half_pixel", "pytorch_half_pixel", "align_corners",
-                                        "asymmetric", "tf_crop_and_resize", "half_pixel_symmetric"};
+    /* in the order of the enumeration; tf_half_pixel_for_nn left the specification with 13, but not the files */
+    static const char *const modes[] = {"half_pixel",          "pytorch_half_pixel", "align_corners",
+                                        "asymmetric",          "tf_crop_and_resize", "tf_half_pixel_for_nn",
+                                        "half_pixel_symmetric"};
     static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
     static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
-    const int n = bind->since == 11 || bind->since >= 19 ? 6 : 5;
-    const int found = choice(bind, "coordinate_transformation_mode", bind->since == 11 ? old : newer, n);
-    p->coordinates = found == 5 && bind->since >= 19 ? SDX_RESIZE_HALF_PIXEL_SYMMETRIC : (sdx_resize_coordinates)found;
+    p->coordinates =
+        (sdx_resize_coordinates)choice(bind, "coordinate_transformation_mode", modes, bind->since >= 19 ? 7 : 6);
     p->nearest = (sdx_resize_nearest)choice(bind, "nearest_mode", nearest, 4);
     p->cubic_a = (double)sdx_bind_float(bind, "cubic_coeff_a");
     p->exclude_outside = sdx_bind_int(bind, "exclude_outside") != 0;

@@ -18,8 +18,8 @@ typedef enum sdx_resize_coordinates {
     SDX_RESIZE_ALIGN_CORNERS,
     SDX_RESIZE_ASYMMETRIC,
     SDX_RESIZE_TF_CROP_AND_RESIZE,
-    SDX_RESIZE_TF_HALF_PIXEL_FOR_NN, /* until 12 */
-    SDX_RESIZE_HALF_PIXEL_SYMMETRIC  /* from 19 */
+    SDX_RESIZE_TF_HALF_PIXEL_FOR_NN,
+    SDX_RESIZE_HALF_PIXEL_SYMMETRIC /* from 19 */
 } sdx_resize_coordinates;
 
 typedef struct sdx_resize_params {
