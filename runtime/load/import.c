@@ -342,6 +342,14 @@ static sdx_status check_opset(const importer *imp, const char *domain, int64_t v
     return SDX_OK;
 }
 
+/* The first import of the domain of import k. */
+static size_t first_import(Onnx__OperatorSetIdProto **imports, size_t k) {
+    size_t j = 0;
+    while (strcmp(sdx_import_domain(imports[j]->domain), sdx_import_domain(imports[k]->domain)) != 0) j++;
+    return j;
+}
+
+/* Some exporters import a domain twice; that does no harm where the versions are equal. */
 static sdx_status check_opsets(const importer *imp, size_t n, Onnx__OperatorSetIdProto **imports) {
     char name[96];
     if (n > MOST_OPSETS)
@@ -349,10 +357,12 @@ static sdx_status check_opsets(const importer *imp, size_t n, Onnx__OperatorSetI
     for (size_t k = 0; k < n; k++) {
         const char *domain = sdx_import_domain(imports[k]->domain);
         SDX_TRY(check_opset(imp, domain, imports[k]->has_version ? imports[k]->version : 0));
-        for (size_t j = 0; j < k; j++)
-            if (strcmp(sdx_import_domain(imports[j]->domain), domain) == 0)
-                return sdx_fail(imp->error, SDX_MALFORMED, "domain '%s' is imported twice",
-                                sdx_import_quote(*domain ? domain : "ai.onnx", name, sizeof name));
+        const Onnx__OperatorSetIdProto *first = imports[first_import(imports, k)];
+        if (first->version != imports[k]->version)
+            return sdx_fail(imp->error, SDX_MALFORMED,
+                            "domain '%s' is imported twice, as opset %" PRId64 " and as %" PRId64,
+                            sdx_import_quote(*domain ? domain : "ai.onnx", name, sizeof name), first->version,
+                            imports[k]->version);
     }
     return SDX_OK;
 }
@@ -367,9 +377,11 @@ static sdx_status import_opsets(importer *imp, const Onnx__ModelProto *model) {
     if (!to->opsets) return sdx_import_status(imp);
     if (n == 0) to->opsets[to->n_opsets++] = (sdx_opset){"", 1};
     for (size_t k = 0; k < n; k++) {
-        to->opsets[k].domain = "";
-        SDX_TRY(copy_text(imp, sdx_import_domain(model->opset_import[k]->domain), &to->opsets[k].domain));
-        to->opsets[k].version = model->opset_import[k]->version;
+        sdx_opset *opset = &to->opsets[to->n_opsets];
+        if (first_import(model->opset_import, k) != k) continue;
+        opset->domain = "";
+        SDX_TRY(copy_text(imp, sdx_import_domain(model->opset_import[k]->domain), &opset->domain));
+        opset->version = model->opset_import[k]->version;
         to->n_opsets++;
     }
     for (size_t k = 0; k < model->n_functions; k++)
