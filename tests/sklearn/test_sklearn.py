@@ -14,10 +14,12 @@ import sys
 import warnings
 
 import numpy
+import onnx
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 from sklearn import (cluster, compose, discriminant_analysis, ensemble, feature_selection, impute,
                      linear_model, naive_bayes, neural_network, pipeline, preprocessing, svm, tree)
+from sklearn.feature_extraction import text
 
 warnings.filterwarnings("ignore")
 BATCHES, BOUND = (1, 7, 100), 1e-4
@@ -223,6 +225,51 @@ def check_clusters(sardonyx, folder):
     return f"{wrong} labels differ" if wrong else numbers_differ(score, estimator.transform(X[:100]))
 
 
+def standard_words(path):
+    """Pieces between spaces instead of the converter's own Tokenizer, which is no operator of ONNX."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if node.op_type == "Tokenizer":
+            node.CopyFrom(onnx.helper.make_node("StringSplit", list(node.input), [node.output[0], "lengths"]))
+    kept = [opset for opset in model.opset_import if opset.domain != "com.microsoft"]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def check_text(sardonyx, folder, vectorizer):
+    estimator = pipeline.make_pipeline(vectorizer, linear_model.LogisticRegression())
+    labels = RANDOM.integers(0, 3, size=200)
+    words = numpy.array(["ash", "birch", "cedar", "oak", "pine", "yew", "Elm", "willow"])
+    lines = [" ".join(words[RANDOM.integers(0, 8 - 2 * label, size=1 + label * 3)]) for label in labels]
+    lines = numpy.array(lines, dtype=object)
+    estimator.fit(lines, labels)
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, "model.onnx")
+    onnx.save(to_onnx(estimator, initial_types=[("X", StringTensorType([None]))], target_opset={**OPSETS, "": 20},
+                      options={id(estimator): {"zipmap": False}}), path)
+    standard_words(path)
+    got = run(sardonyx, path, {"X": lines}, os.path.join(folder, "rows"))
+    if isinstance(got, str):
+        return got
+    label, score = got.values()
+    want = estimator.predict_proba(lines)
+    return labels_differ(label, estimator.predict(lines), want) or numbers_differ(score, want)
+
+
+def check_words(sardonyx, folder):
+    return check_text(sardonyx, folder, text.CountVectorizer())
+
+
+def check_weighted_words(sardonyx, folder):
+    return check_text(sardonyx, folder, text.TfidfVectorizer())
+
+
+def check_word_pairs(sardonyx, folder):
+    return check_text(sardonyx, folder, text.TfidfVectorizer(ngram_range=(1, 2), norm="l1"))
+
+
 def check_maps(sardonyx, folder):
     """Probabilities as a sequence of maps."""
     estimator = linear_model.LogisticRegression().fit(X, WORDS)
@@ -247,7 +294,7 @@ def cases(sardonyx, root):
         yield name, lambda: check_numbers(sardonyx, estimator.fit(x, y), x, folder(name), estimator.predict)
     for name, estimator, x in transformers():
         yield name, lambda: check_numbers(sardonyx, estimator.fit(x, THREE), x, folder(name), estimator.transform)
-    for check in (check_outliers, check_clusters, check_maps):
+    for check in (check_outliers, check_clusters, check_maps, check_words, check_weighted_words, check_word_pairs):
         name = check.__name__[6:]
         yield name, lambda: check(sardonyx, folder(name))
 

@@ -248,8 +248,9 @@ static bool make_value(arg *out) {
     if (status != SDX_OK) return say("%s\n", error.message), false;
     for (int64_t k = 0; k < ref->count && !ref->s; k++) {
         encode(ref->dtype, sdx_value_data(out->value), k, ref->v[k]);
-        /* exact already, and beyond what a double holds */
-        if (sdx_dtype_bits(ref->dtype) < 64) ref->v[k] = decode(ref->dtype, sdx_value_data(out->value), k);
+        /* a great 64-bit integer is exact already, and beyond what a double holds */
+        if (sdx_dtype_bits(ref->dtype) < 64 || fabs(ref->v[k]) < 0x1p53)
+            ref->v[k] = decode(ref->dtype, sdx_value_data(out->value), k);
     }
     return true;
 }
