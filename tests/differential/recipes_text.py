@@ -25,8 +25,11 @@ def string_split(d):
 def string_normalizer(d):
     d.maybe("case_change_action", d.pick(["LOWER", "UPPER", "NONE"]))
     d.maybe("is_case_sensitive", d.below(2))
+    plain = d.maybe("locale", "C")
     d.maybe("stopwords", [d.pick(["a", "abc", "x", "the quick"]) for _ in range(d.between(1, 3))])
-    d.x(d.pick([[d.between(1, 9)], [1, d.between(1, 9)]]))
+    x = d.x(d.pick([[d.between(1, 9)], [1, d.between(1, 9)]]))
+    if plain:  # such a locale knows no other letters
+        x[...] = [[text.encode("ascii", "ignore").decode() for text in row] for row in x.reshape(1, -1)][0]
 
 
 @recipe("RegexFullMatch")

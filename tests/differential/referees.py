@@ -27,7 +27,7 @@ OPTIONS.intra_op_num_threads = OPTIONS.inter_op_num_threads = 1
 OPTIONS.log_severity_level = 4
 
 
-OLD = ("RNN", "GRU", "LSTM", "AveragePool", "Gemm")  # the same at opset 7
+DEPRECATED = {"TreeEnsembleRegressor": 3, "TreeEnsembleClassifier": 3, "Scatter": 10, "Upsample": 9}
 EXACT = ("QuantizeLinear",)  # what it rounds to depends on the type it divides in
 
 
@@ -54,22 +54,44 @@ def runtime(draw):
         raise Refused(str(error)) from None
 
 
+def older(draw, twin):
+    """Puts the twin into a version that ONNX Runtime has and that means the same. Raises where there is none."""
+    if draw.op in DEPRECATED:
+        twin.opset = min(draw.opset, DEPRECATED[draw.op])
+    elif not draw.domain and draw.opset < 7:
+        by_broadcast(draw, twin)
+        row = [s for s in versions(draw.op, "") if s.since_version <= 7][-1]
+        if set(twin.attributes) <= set(row.attributes) and row.min_input <= len(twin.inputs) <= row.max_input:
+            twin.opset = 7
+    elif not draw.domain and (draw.opset > 25 or draw.since == 22):
+        most = 21 if draw.since == 22 else 25
+        rows = [s for s in versions(draw.op, "") if s.since_version <= most]
+        if not rows or set(draw.schema.attributes) != set(rows[-1].attributes):
+            raise Refused("no older version")
+        twin.opset = most
+
+
+def by_broadcast(draw, twin):
+    """Before opset 7 the second input was laid along `axis`, and a slope along axis 1; numpy's way needs ones after it."""
+    left = {"consumed_inputs", "is_test"}
+    twin.attributes = {k: v for k, v in draw.attributes.items() if k not in left}
+    if len(draw.inputs) == 2 and ("broadcast" in draw.attributes or draw.op == "PRelu"):
+        rank, (name, b) = draw.inputs[0][1].ndim, draw.inputs[1]
+        axis = draw.attributes.get("axis", rank - b.ndim) if draw.op != "PRelu" else min(1, rank - 1)
+        twin.inputs = [draw.inputs[0], (name, b.reshape(b.shape + (1,) * max(rank - axis - b.ndim, 0)))]
+        twin.attributes = {k: v for k, v in twin.attributes.items() if k not in ("broadcast", "axis")}
+
+
 def runtime_twin(draw):
-    """ONNX Runtime on types and versions that it has: floats as float32, the newest versions as those of opset 25."""
-    kinds = [kind for name, kind in draw.outputs if name]
-    twin = model.widened(draw, (F16, BF16, F64), F32) or model.widened(draw, (), F32)
+    """ONNX Runtime on types and versions that it has: floats as float32, another version that means the same."""
     if draw.op in EXACT and any(t.dtype.itemsize == 2 and t.dtype.kind not in "iu" for t in draw.tensors()[:2]):
         raise Refused("the precision of its types is what it is about")
-    if draw.opset < 7 and draw.op in OLD and \
-            not {"output_sequence", "broadcast"} & set(draw.attributes):
-        twin.opset = 7
-    if draw.op in ("TreeEnsembleRegressor", "TreeEnsembleClassifier"):
-        twin.opset = min(draw.opset, 3)
-    if not draw.domain and draw.opset > 25:
-        older = [s for s in versions(draw.op, "") if s.since_version <= 25]
-        if not older or set(draw.schema.attributes) != set(older[-1].attributes):
-            raise Refused("no older version")
-        twin.opset = 25
+    kinds = [kind for name, kind in draw.outputs if name]
+    twin = model.widened(draw, (F16, BF16, F64), F32) or model.widened(draw, (), F32)
+    wide = twin.inputs
+    older(draw, twin)
+    if twin.inputs is not wide:  # laid out anew: widen that
+        twin.inputs = [(n, new.astype(old.dtype)) for (n, new), (_, old) in zip(twin.inputs, wide)]
     results = runtime(twin)
     return [numpy.asarray(r).astype(NUMPY[k]) if isinstance(r, numpy.ndarray) and k in (F16, BF16, F64) and
             r.dtype == numpy.float32 else r for r, k in zip(results, kinds)]
