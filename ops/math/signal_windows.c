@@ -54,6 +54,7 @@ static void window_range(void *argument, int64_t begin, int64_t end, int worker)
     (void)worker;
     const window_job *job = argument;
     const size_t size = sdx_dtype_size(job->y->dtype);
+    const bool whole = sdx_dtype_class(job->y->dtype) != SDX_CLASS_FLOAT;
     double v[BLOCK];
     for (int64_t k = begin; k < end; k += BLOCK) {
         const int64_t n = end - k < BLOCK ? end - k : BLOCK;
@@ -62,6 +63,8 @@ static void window_range(void *argument, int64_t begin, int64_t end, int worker)
             v[i] = job->weight[0] - job->weight[1] * cos(angle);
             if (job->weight[2] != 0) v[i] += job->weight[2] * cos(2 * angle);
             if (job->period == 0) v[i] = 1;
+            /* The specification casts from f32: a peak is 1, not a little less. */
+            if (whole) v[i] = (double)(float)v[i];
         }
         sdx_convert(NULL, SDX_F64, v, job->y->dtype, (char *)job->y->data + (size_t)k * size, n);
     }

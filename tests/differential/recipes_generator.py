@@ -4,6 +4,7 @@ import numpy
 
 from draw import DTYPES, F32, NAMES, STRING, recipe
 from model import tensor_of
+from recipes_math import noise_of_sum
 
 
 @recipe("Constant")
@@ -97,9 +98,46 @@ def random(d):
         if d.chance(0.6) or f"tensor({NAMES[number]})" not in d.allowed(variable):
             number = d.attributes["dtype"] = d.dtype(variable)
     else:
-        d.attributes["shape"] = d.shape()
+        d.attributes["shape"] = d.shape(1)
         number = F32
         if d.chance(0.6):
             number = d.attributes["dtype"] = d.dtype(variable)
     d.types[variable] = number
     d.out(number)
+
+
+@recipe("DFT")
+def dft(d):
+    shape = [d.between(1, 3)] + [d.between(1, 24) for _ in range(d.between(1, 2))]
+    axis = d.between(1, len(shape) - 1)
+    inverse = d.maybe("inverse", d.below(2))
+    onesided = d.maybe("onesided", d.below(2), 0.4)
+    last = 1 if onesided and not inverse else d.between(1, 2)
+    if onesided and inverse:
+        last = 2
+        d.attributes["onesided"] = 0
+    if d.has("axis"):
+        d.attributes["axis"] = axis
+    x = d.x(shape + [last], "tame")
+    if d.chance(0.3):
+        d.ints(d.between(1, 24))
+    elif d.since >= 20:
+        d.skip()
+    if d.since >= 20:
+        d.ints(axis - (len(shape) + 1 if d.chance(0.3) else 0))
+    noise_of_sum(d, 24, x)
+
+
+@recipe("STFT")
+def stft(d):
+    frame = d.between(2, 16)
+    length = d.between(frame, 60)
+    d.maybe("onesided", d.below(2))
+    x = d.x([d.between(1, 3), length, 1], "tame")
+    d.ints(d.between(1, 8))
+    if d.chance(0.6):
+        d.x([frame], (0, 1))
+    else:
+        d.skip()
+    d.ints(frame)
+    noise_of_sum(d, frame, x)

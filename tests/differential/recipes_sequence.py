@@ -142,7 +142,7 @@ def if_(d):
 @recipe("Loop")
 def loop(d):
     """state' = state + x; one scan output; ends by count or by condition."""
-    d.opset = max(d.opset, 7)  # Add broadcasts and Cast takes a number from there on
+    d.opset = max(d.opset, 10)  # Less takes integers from there on
     shape, trips = d.shape(0, 2, most=50), d.between(0, 6)
     nodes = [helper.make_node("Identity", ["c"], ["c1"]), helper.make_node("Add", ["s", "i1"], ["s1"]),
              helper.make_node("Cast", ["i"], ["i1"], to=F32), helper.make_node("Identity", ["s1"], ["scan"])]
