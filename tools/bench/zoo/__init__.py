@@ -102,6 +102,7 @@ def write(entry, exporter, path):
     """Exports at the first size; an exception is PyTorch's own."""
     import torch
     module = made(entry)
+    torch.backends.mha.set_fastpath_enabled(False)  # one fused operator that the older exporter does not know
     feeds = samples(entry, entry.sizes[0])
     axes = {name: {axis: d.replace("+", "_") for axis, d in found.items()} for name, found in axes_of(entry).items()}
     with warnings.catch_warnings(), torch.no_grad():
