@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * out = floor((in + begin + end - extent) / stride) + 1, with ceil in place of floor under ceil_mode, where a last
- * window that would start in the end padding is left out. SAME gives ceil(in / stride) and pads evenly, the odd one at
- * the end (UPPER) or the beginning (LOWER). */
+ * window that would start in the end padding is left out and the only window may be longer than all there is. SAME
+ * gives ceil(in / stride) and pads evenly, the odd one at the end (UPPER) or the beginning (LOWER). */
 #include "ops/nn/window.h"
 #include <inttypes.h>
 
@@ -71,12 +71,14 @@ static void pad_same(sdx_window *w, int d, bool upper) {
 
 static sdx_status size_of(sdx_error *error, sdx_window *w, int d, bool ceil_mode) {
     int64_t room = w->in[d] + w->begin[d] + w->end[d] - sdx_window_extent(w, d);
-    if (room < 0)
+    const bool hangs = ceil_mode && room < 0 && -room < w->stride[d] && w->in[d] + w->begin[d] > 0;
+    if (room < 0 && !hangs)
         return sdx_fail(error, SDX_SHAPE,
                         "spatial dimension %d has length %" PRId64 " with padding; the window needs %" PRId64, d,
                         w->in[d] + w->begin[d] + w->end[d], sdx_window_extent(w, d));
-    w->out[d] = room / w->stride[d] + 1;
-    if (ceil_mode && room % w->stride[d] != 0 && w->out[d] * w->stride[d] < w->in[d] + w->begin[d]) w->out[d]++;
+    w->out[d] = hangs ? 1 : room / w->stride[d] + 1;
+    if (ceil_mode && !hangs && room % w->stride[d] != 0 && w->out[d] * w->stride[d] < w->in[d] + w->begin[d])
+        w->out[d]++;
     return SDX_OK;
 }
 

@@ -143,7 +143,7 @@ def check(totals, sardonyx, entry, exporter, folder, reason):
     if reason is not None:
         verdict = "skipped" if known is not None and known in reason else "failed"
         totals.say(verdict, f"{entry.name} {exporter}: PyTorch does not export it: "
-                            f"{known if verdict == 'skipped' else reason[:1500]}")
+                            f"{known if verdict == 'skipped' else reason.split(' <- ')[-1][:500]}")
         return
     if known is not None:
         totals.say("failed", f"{entry.name} {exporter}: PyTorch exports it; the zoo lists it as refused ({known})")

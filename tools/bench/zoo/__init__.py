@@ -16,14 +16,14 @@ import numpy
 HERE = os.path.dirname(os.path.abspath(__file__))
 PARTS = ("plain", "loops", "vision", "language", "media")
 EXPORTERS = ("dynamo", "legacy")
-Entry = collections.namedtuple("Entry", "name build inputs sizes refused static bound")
+Entry = collections.namedtuple("Entry", "name build inputs sizes refused static bound opset")
 ENTRIES = {}
 
 
-def add(name, build, inputs, sizes, refused=None, static=None, bound=1e-4):
+def add(name, build, inputs, sizes, refused=None, static=None, bound=1e-4, opset=18):
     """inputs: {name: (kind, dimension...)}; sizes: bindings of the dynamic axes, the first one is exported;
     refused: {exporter: the words of PyTorch's refusal}; static: {exporter: why its export holds for one size only}."""
-    ENTRIES[name] = Entry(name, build, inputs, sizes, refused or {}, static or {}, bound)
+    ENTRIES[name] = Entry(name, build, inputs, sizes, refused or {}, static or {}, bound, opset)
 
 
 def load():
@@ -111,7 +111,7 @@ def write(entry, exporter, path):
         outputs = [f"y{i}" for i in range(count)]
         if exporter == "dynamo":
             torch.onnx.export(module, tuple(feeds.values()), path, input_names=list(feeds), output_names=outputs,
-                              dynamic_shapes=dynamic(module, axes), verbose=False)
+                              dynamic_shapes=dynamic(module, axes), opset_version=entry.opset, verbose=False)
         else:
             torch.onnx.export(module, tuple(feeds.values()), path, input_names=list(feeds), output_names=outputs,
                               dynamic_axes=axes, dynamo=False, opset_version=18)
@@ -122,8 +122,8 @@ def dynamic(module, axes):
     """The shapes as the exporter wants them: one per parameter of forward, *inputs being a tuple of its own."""
     import inspect
     kinds = [p.kind for p in inspect.signature(module.forward).parameters.values()]
-    shapes = tuple(axes.values())
-    return (shapes,) if inspect.Parameter.VAR_POSITIONAL in kinds else shapes
+    shapes, plain = tuple(axes.values()), kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return shapes[:plain] + (shapes[plain:],) if len(kinds) > plain else shapes
 
 
 def export(name, exporter, folder):

@@ -5,7 +5,7 @@ from torch import nn
 from transformers.cache_utils import DynamicCache
 
 from zoo import add
-from zoo.plain import TEXTS
+from zoo.plain import BATCHES, TEXTS
 from zoo.wrap import Wrap
 
 SMALL = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -14,11 +14,13 @@ IDS = {"ids": ("ids:96", "b", "n")}
 MASKED = {"ids": ("ids:96", "b", "n"), "mask": ("mask", "b", "n")}
 
 
-def text(name, model, config, masked=True, refused=None, static=None, fixed=None, **options):
+def text(name, model, config, masked=True, refused=None, static=None, fixed=None, opset=18, attention="eager",
+         **options):
     settings = {**SMALL, **options}
     names = ("input_ids", "attention_mask")[:1 + masked]
-    add(name, lambda: Wrap(getattr(t, model), getattr(t, config)(**settings), names, **(fixed or {})),
-        MASKED if masked else IDS, TEXTS, refused, static)
+    add(name, lambda: Wrap(getattr(t, model), getattr(t, config)(**settings), names,
+                           attention=attention, **(fixed or {})),
+        MASKED if masked else IDS, TEXTS, refused, static, opset=opset)
 
 
 UNCACHED = {"use_cache": False}
@@ -37,9 +39,11 @@ text("gemma2", "Gemma2ForCausalLM", "Gemma2Config", head_dim=8, **GROUPED)
 text("phi", "PhiForCausalLM", "PhiConfig", fixed=UNCACHED)
 text("gpt_neox", "GPTNeoXForCausalLM", "GPTNeoXConfig", fixed=UNCACHED)
 text("bloom", "BloomForCausalLM", "BloomConfig", fixed=UNCACHED, n_head=4, n_layer=2)
-text("mixtral", "MixtralForCausalLM", "MixtralConfig", num_local_experts=4,
-     refused={"legacy": "aten::histc"}, **GROUPED)
-text("mamba", "MambaModel", "MambaConfig", masked=False, fixed=UNCACHED, state_size=8)
+text("mixtral", "MixtralForCausalLM", "MixtralConfig", num_local_experts=4, **GROUPED)
+text("bert_opset23", "BertModel", "BertConfig", opset=23, attention="sdpa")
+text("llama_opset23", "LlamaForCausalLM", "LlamaConfig", opset=23, attention="sdpa", **GROUPED)
+add("mamba", lambda: Wrap(t.MambaModel, t.MambaConfig(vocab_size=96, hidden_size=32, num_hidden_layers=2, state_size=8),
+                          ("input_ids",), use_cache=False), {"ids": ("ids:96", "b", 8)}, BATCHES)
 
 
 class Cached(nn.Module):

@@ -2,7 +2,7 @@
 """Image models of transformers, built from small configurations."""
 import transformers as t
 
-from zoo import add
+from zoo import EXPORTERS, add
 from zoo.plain import BATCHES, IMAGES
 from zoo.wrap import Wrap
 
@@ -31,7 +31,7 @@ image("resnet", "ResNetForImageClassification", "ResNetConfig", inputs=FREE, siz
 image("regnet", "RegNetForImageClassification", "RegNetConfig", inputs=FREE, sizes=IMAGES, embedding_size=8,
       hidden_sizes=[16, 32], depths=[1, 1], groups_width=8)
 image("mobilenet_v2_small", "MobileNetV2ForImageClassification", "MobileNetV2Config", inputs=FREE, sizes=IMAGES,
-      depth_multiplier=0.25)
+      depth_multiplier=0.25, static={e: "its padding follows the parity of the size, in Python" for e in EXPORTERS})
 image("mobilevit", "MobileViTForImageClassification", "MobileViTConfig", image_size=64,
       inputs={"pixels": ("f32", "b", 3, 64, 64)}, hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 16, 16, 24, 24, 32])
 image("efficientnet", "EfficientNetForImageClassification", "EfficientNetConfig", inputs=FREE, sizes=IMAGES,

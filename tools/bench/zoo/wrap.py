@@ -7,9 +7,10 @@ from torch import nn
 class Wrap(nn.Module):
     """Passes its inputs by name and answers with tensors only; `keep` picks among the answers."""
 
-    def __init__(self, kind, config, names, keep=None, **fixed):
+    def __init__(self, kind, config, names, keep=None, attention="eager", **fixed):
         super().__init__()
-        config._attn_implementation = "eager"
+        config._attn_implementation = attention
+        config._experts_implementation = "batched_mm"
         self.model, self.names, self.keep, self.fixed = kind(config), names, keep, fixed
 
     def forward(self, *inputs):
