@@ -7,6 +7,7 @@ FOLDER/model.onnx beside what PyTorch answers at every size (FOLDER/SIZE.npz), s
 import collections
 import hashlib
 import importlib
+import importlib.metadata
 import json
 import os
 import warnings
@@ -16,33 +17,38 @@ import numpy
 HERE = os.path.dirname(os.path.abspath(__file__))
 PARTS = ("plain", "loops", "vision", "language", "media")
 EXPORTERS = ("dynamo", "legacy")
-Entry = collections.namedtuple("Entry", "name build inputs sizes refused static bound opset")
-ENTRIES = {}
+Entry = collections.namedtuple("Entry", "name build inputs sizes refused wrong bound opset part")
+ENTRIES, PART = {}, []
+
+# Sizes of dynamic axes: the first is exported, a batch of one and a longer or shorter rest follow.
+IMAGES = [{"b": 2, "h": 32, "w": 32}, {"b": 1, "h": 48, "w": 40}, {"b": 3, "h": 32, "w": 64}]
+BATCHES = [{"b": 2}, {"b": 1}, {"b": 3}]
+TEXTS = [{"b": 2, "n": 8}, {"b": 1, "n": 13}, {"b": 3, "n": 5}]
 
 
-def add(name, build, inputs, sizes, refused=None, static=None, bound=1e-4, opset=18):
+def add(name, build, inputs, sizes, refused=None, wrong=None, bound=1e-4, opset=18):
     """inputs: {name: (kind, dimension...)}; sizes: bindings of the dynamic axes, the first one is exported;
-    refused: {exporter: the words of PyTorch's refusal}; static: {exporter: why its export holds for one size only}."""
-    ENTRIES[name] = Entry(name, build, inputs, sizes, refused or {}, static or {}, bound, opset)
+    refused: {exporter: the words of PyTorch's refusal}; wrong: {exporter: why its export is not the module}."""
+    ENTRIES[name] = Entry(name, build, inputs, sizes, refused or {}, wrong or {}, bound, opset, PART[-1])
 
 
 def load():
     """Every entry by name; the parts register themselves."""
     for part in PARTS:
-        importlib.import_module(f"zoo.{part}")
+        if part not in PART:
+            PART.append(part)
+            importlib.import_module(f"zoo.{part}")
     return ENTRIES
 
 
-def stamp():
-    """Changes when an export could: the sources of the zoo and the packages that export."""
+def stamp(name):
+    """Changes when the export of an entry could: its part, what parts share, the packages that export."""
     digest = hashlib.sha256()
-    for name in sorted(os.listdir(HERE)) + [os.path.join("..", "models.py")]:
-        if name.endswith(".py"):
-            with open(os.path.join(HERE, name), "rb") as file:
-                digest.update(file.read())
-    import importlib.metadata as metadata
+    for file in (ENTRIES[name].part + ".py", "__init__.py", "wrap.py", os.path.join("..", "models.py")):
+        with open(os.path.join(HERE, file), "rb") as source:
+            digest.update(source.read())
     for package in ("torch", "transformers", "onnxscript", "onnx"):
-        digest.update(metadata.version(package).encode())
+        digest.update(importlib.metadata.version(package).encode())
     return digest.hexdigest()
 
 
@@ -114,7 +120,7 @@ def write(entry, exporter, path):
                               dynamic_shapes=dynamic(module, axes), opset_version=entry.opset, verbose=False)
         else:
             torch.onnx.export(module, tuple(feeds.values()), path, input_names=list(feeds), output_names=outputs,
-                              dynamic_axes=axes, dynamo=False, opset_version=18)
+                              dynamic_axes=axes, dynamo=False, opset_version=min(entry.opset, 20))
     return module
 
 
@@ -147,15 +153,15 @@ def export(name, exporter, folder):
             reason += " <- " + " ".join(f"{type(cause).__name__}: {cause}".split())[:600]
             cause = cause.__cause__
     with open(os.path.join(folder, "export.json"), "w", encoding="utf-8") as file:
-        json.dump({"stamp": stamp(), "reason": reason}, file)
+        json.dump({"stamp": stamp(name), "reason": reason}, file)
     return reason
 
 
-def exported(folder):
+def exported(name, folder):
     """(True, why PyTorch did not export or None) when the folder is up to date, else (False, None)."""
     try:
         with open(os.path.join(folder, "export.json"), encoding="utf-8") as file:
             record = json.load(file)
     except (OSError, ValueError):
         return False, None
-    return record["stamp"] == stamp(), record["reason"]
+    return record["stamp"] == stamp(name), record["reason"]

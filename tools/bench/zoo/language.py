@@ -4,8 +4,7 @@ import transformers as t
 from torch import nn
 from transformers.cache_utils import DynamicCache
 
-from zoo import add
-from zoo.plain import BATCHES, TEXTS
+from zoo import BATCHES, TEXTS, add
 from zoo.wrap import Wrap
 
 SMALL = {"vocab_size": 96, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -14,13 +13,13 @@ IDS = {"ids": ("ids:96", "b", "n")}
 MASKED = {"ids": ("ids:96", "b", "n"), "mask": ("mask", "b", "n")}
 
 
-def text(name, model, config, masked=True, refused=None, static=None, fixed=None, opset=18, attention="eager",
+def text(name, model, config, masked=True, refused=None, wrong=None, fixed=None, opset=18, attention="eager",
          **options):
     settings = {**SMALL, **options}
     names = ("input_ids", "attention_mask")[:1 + masked]
     add(name, lambda: Wrap(getattr(t, model), getattr(t, config)(**settings), names,
                            attention=attention, **(fixed or {})),
-        MASKED if masked else IDS, TEXTS, refused, static, opset=opset)
+        MASKED if masked else IDS, TEXTS, refused, wrong, opset=opset)
 
 
 UNCACHED = {"use_cache": False}
@@ -61,12 +60,12 @@ class Cached(nn.Module):
         return (answer.logits, *grown)
 
 
-def cached(name, model, config, heads, refused=None, static=None, **options):
+def cached(name, model, config, heads, refused=None, wrong=None, **options):
     inputs = {"ids": ("ids:96", "b", "n"), "mask": ("mask", "b", "p+n")}
     for layer in range(2):
         inputs[f"key{layer}"] = inputs[f"value{layer}"] = ("f32", "b", heads, "p", 8)
     add(name, lambda: Cached(getattr(t, model), getattr(t, config)(**options)), inputs,
-        [{"b": 2, "p": 5, "n": 3}, {"b": 1, "p": 9, "n": 1}, {"b": 3, "p": 2, "n": 4}], refused, static)
+        [{"b": 2, "p": 5, "n": 3}, {"b": 1, "p": 9, "n": 1}, {"b": 3, "p": 2, "n": 4}], refused, wrong)
 
 
 cached("gpt2_cached", "GPT2LMHeadModel", "GPT2Config", 4, vocab_size=96, n_embd=32, n_layer=2, n_head=4, n_positions=64)

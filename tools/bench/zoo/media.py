@@ -2,8 +2,7 @@
 """Sound, and images with words: models of transformers, built from small configurations."""
 import transformers as t
 
-from zoo import add
-from zoo.plain import BATCHES
+from zoo import BATCHES, add
 from zoo.wrap import Wrap
 
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}

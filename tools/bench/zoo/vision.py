@@ -2,8 +2,7 @@
 """Image models of transformers, built from small configurations."""
 import transformers as t
 
-from zoo import EXPORTERS, add
-from zoo.plain import BATCHES, IMAGES
+from zoo import BATCHES, EXPORTERS, IMAGES, add
 from zoo.wrap import Wrap
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -11,9 +10,9 @@ FIXED = {"pixels": ("f32", "b", 3, 32, 32)}
 FREE = {"pixels": ("f32", "b", 3, "h", "w")}
 
 
-def image(name, model, config, inputs=None, sizes=None, refused=None, static=None, **options):
+def image(name, model, config, inputs=None, sizes=None, refused=None, wrong=None, **options):
     add(name, lambda: Wrap(getattr(t, model), getattr(t, config)(**options), ("pixel_values",)), inputs or FIXED,
-        sizes or BATCHES, refused, static)
+        sizes or BATCHES, refused, wrong)
 
 
 image("vit", "ViTForImageClassification", "ViTConfig", image_size=32, patch_size=8, **SMALL)
@@ -31,7 +30,7 @@ image("resnet", "ResNetForImageClassification", "ResNetConfig", inputs=FREE, siz
 image("regnet", "RegNetForImageClassification", "RegNetConfig", inputs=FREE, sizes=IMAGES, embedding_size=8,
       hidden_sizes=[16, 32], depths=[1, 1], groups_width=8)
 image("mobilenet_v2_small", "MobileNetV2ForImageClassification", "MobileNetV2Config", inputs=FREE, sizes=IMAGES,
-      depth_multiplier=0.25, static={e: "its padding follows the parity of the size, in Python" for e in EXPORTERS})
+      depth_multiplier=0.25, wrong={e: "its padding follows the parity of the size, in Python" for e in EXPORTERS})
 image("mobilevit", "MobileViTForImageClassification", "MobileViTConfig", image_size=64,
       inputs={"pixels": ("f32", "b", 3, 64, 64)}, hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 16, 16, 24, 24, 32])
 image("efficientnet", "EfficientNetForImageClassification", "EfficientNetConfig", inputs=FREE, sizes=IMAGES,

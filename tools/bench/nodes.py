@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Times per operator type, ours beside ONNX Runtime's, on the exports of the zoo.
+
+usage: nodes.py [--folder build/models] [--sardonyx PATH] [--threads 1] [--runs 20] [--scale 4] [--slower 3] [NAME...]
+
+The exports come from tests/pytorch/test_models.py. Dynamic axes are multiplied by --scale, so that kernels and not
+dispatch are seen. Both runtimes fold constants; ONNX Runtime's wider fusions are off, so that types compare, and what
+one of them fuses away has no time on that side. Types that take more than 2 % of our run and --slower times as long as
+theirs are named at the end, worst first. --json FILE keeps every figure.
+"""
+import argparse
+import collections
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import numpy
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import zoo  # noqa: E402
+
+# Forms of one operator on either side.
+NAMES = {"PackedConv": "Conv", "FusedConv": "Conv", "PackedMatMul": "MatMul", "FusedMatMul": "MatMul", "Gemm": "MatMul",
+         "FusedGemm": "MatMul"}
+LEAST_SHARE, LEAST_MICROSECONDS = 0.02, 5.0
+
+
+def feeds_of(entry, folder, scale):
+    """Inputs at the export's size with dynamic axes multiplied; as the export has them when that is no valid size."""
+    try:
+        size = {axis: length * scale for axis, length in entry.sizes[0].items()}
+        return {name: value.numpy() for name, value in zoo.samples(entry, size).items()}
+    except RuntimeError:
+        return dict(numpy.load(os.path.join(folder, "0-in.npz")))
+
+
+def ours(sardonyx, model, inputs, names, threads, runs):
+    """{type: microseconds of a run}, or the message of a refusal."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        command = [sardonyx, "bench", model, "--runs", str(runs), "--threads", str(threads), "--profile", file.name, "-q"]
+        for name in names:
+            command += ["-i", f"{name}={inputs}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return done.stderr.strip()
+        found = collections.Counter()
+        with open(file.name, encoding="utf-8") as text:
+            nodes = json.load(text)["nodes"]
+    calls = max(node["calls"] for node in nodes) if nodes else 1
+    once = statistics.multimode([node["calls"] for node in nodes])[-1] if nodes else calls
+    for node in nodes:
+        found[NAMES.get(node["op_type"], node["op_type"])] += 1e3 * node["total_ms"] / once
+    return dict(found)
+
+
+def theirs(model, feeds, threads, runs):
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = os.path.join(folder, "profile")
+        try:
+            session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            given = {value.name: feeds[value.name] for value in session.get_inputs()}
+            for _ in range(runs + 3):
+                session.run(None, given)
+            path = session.end_profiling()
+        except Exception as problem:  # any refusal is an answer here
+            return str(problem)
+        with open(path, encoding="utf-8") as text:
+            events = json.load(text)
+    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")
+    found = collections.Counter()
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= starts[3]:
+            found[NAMES.get(event["args"]["op_name"], event["args"]["op_name"])] += event["dur"] / runs
+    return dict(found)
+
+
+def show(name, mine, their):
+    """The row of a model; returns [(ratio, type, ours, theirs)] of what is slow."""
+    total, other = sum(mine.values()), sum(their.values())
+    print(f"{name:28s} {total:9.0f} us / {other:9.0f} us  ratio {other / max(total, 1e-9):5.2f}   "
+          + "  ".join(f"{kind} {us:.0f}/{their.get(kind, float('nan')):.0f}"
+                      for kind, us in sorted(mine.items(), key=lambda item: -item[1])[:6]), flush=True)
+    return [(us / their[kind], kind, us, their[kind]) for kind, us in mine.items()
+            if their.get(kind, 0) > 0 and us > LEAST_SHARE * total and us > LEAST_MICROSECONDS]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    root = os.path.join(HERE, "..", "..", "build")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--folder", default=os.path.join(root, "models"))
+    parser.add_argument("--sardonyx", default=os.path.join(root, "release", "sardonyx"))
+    parser.add_argument("--exporter", default="dynamo")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--scale", type=int, default=4)
+    parser.add_argument("--slower", type=float, default=3)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    entries, slow, rows = zoo.load(), [], {}
+    print("ours / ONNX Runtime, the six types that take us longest")
+    for name in options.names or entries:
+        folder = os.path.join(options.folder, f"{name}-{options.exporter}")
+        model = os.path.join(folder, "model.onnx")
+        if not os.path.exists(model) or zoo.exported(name, folder)[1] is not None:
+            continue
+        feeds = feeds_of(entries[name], folder, options.scale)
+        inputs = os.path.join(folder, "nodes-in.npz")
+        numpy.savez(inputs, **feeds)
+        their = theirs(model, feeds, options.threads, options.runs)
+        mine = ours(options.sardonyx, model, inputs, feeds, options.threads, options.runs)
+        if isinstance(mine, str) or isinstance(their, str):
+            refusals = [f"{label}: {text}" for label, text in (("ours", mine), ("theirs", their)) if isinstance(text, str)]
+            print(f"{name:28s} {'; '.join(refusals)[:300]}")
+            continue
+        rows[name] = {"ours_us": mine, "theirs_us": their}
+        slow += [(*found, name) for found in show(name, mine, their)]
+    worst = sorted(found for found in slow if found[0] > options.slower)[::-1]
+    print(f"\n{len(worst)} types take us more than {options.slower:g} times as long")
+    for ratio, kind, us, their, name in worst:
+        print(f"{ratio:6.1f}  {kind:24s} {us:9.1f} us / {their:9.1f} us  {name}")
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(rows, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
