@@ -42,7 +42,8 @@ def feeds_of(entry, folder, scale):
 def ours(sardonyx, model, inputs, names, threads, runs):
     """{type: microseconds of a run}, or the message of a refusal."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
-        command = [sardonyx, "bench", model, "--runs", str(runs), "--threads", str(threads), "--profile", file.name, "-q"]
+        command = [sardonyx, "bench", model, "--runs", str(runs), "--threads", str(threads), "-q", "--profile",
+                   file.name]
         for name in names:
             command += ["-i", f"{name}={inputs}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -121,8 +122,8 @@ def main():
         their = theirs(model, feeds, options.threads, options.runs)
         mine = ours(options.sardonyx, model, inputs, feeds, options.threads, options.runs)
         if isinstance(mine, str) or isinstance(their, str):
-            refusals = [f"{label}: {text}" for label, text in (("ours", mine), ("theirs", their)) if isinstance(text, str)]
-            print(f"{name:28s} {'; '.join(refusals)[:300]}")
+            print(f"{name:28s} " + "; ".join(f"{label}: {text[:200]}" for label, text in
+                                             (("ours", mine), ("theirs", their)) if isinstance(text, str)))
             continue
         rows[name] = {"ours_us": mine, "theirs_us": their}
         slow += [(*found, name) for found in show(name, mine, their)]

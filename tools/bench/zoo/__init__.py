@@ -26,7 +26,7 @@ BATCHES = [{"b": 2}, {"b": 1}, {"b": 3}]
 TEXTS = [{"b": 2, "n": 8}, {"b": 1, "n": 13}, {"b": 3, "n": 5}]
 
 
-def add(name, build, inputs, sizes, refused=None, wrong=None, bound=1e-4, opset=18):
+def add(name, build, inputs, sizes, refused=None, wrong=None, bound=1e-4, opset=None):
     """inputs: {name: (kind, dimension...)}; sizes: bindings of the dynamic axes, the first one is exported;
     refused: {exporter: the words of PyTorch's refusal}; wrong: {exporter: why its export is not the module}."""
     ENTRIES[name] = Entry(name, build, inputs, sizes, refused or {}, wrong or {}, bound, opset, PART[-1])
@@ -120,7 +120,7 @@ def write(entry, exporter, path):
                               dynamic_shapes=dynamic(module, axes), opset_version=entry.opset, verbose=False)
         else:
             torch.onnx.export(module, tuple(feeds.values()), path, input_names=list(feeds), output_names=outputs,
-                              dynamic_axes=axes, dynamo=False, opset_version=min(entry.opset, 20))
+                              dynamic_axes=axes, dynamo=False, opset_version=entry.opset)
     return module
 
 

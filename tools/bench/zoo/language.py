@@ -13,7 +13,7 @@ IDS = {"ids": ("ids:96", "b", "n")}
 MASKED = {"ids": ("ids:96", "b", "n"), "mask": ("mask", "b", "n")}
 
 
-def text(name, model, config, masked=True, refused=None, wrong=None, fixed=None, opset=18, attention="eager",
+def text(name, model, config, masked=True, refused=None, wrong=None, fixed=None, opset=None, attention="eager",
          **options):
     settings = {**SMALL, **options}
     names = ("input_ids", "attention_mask")[:1 + masked]

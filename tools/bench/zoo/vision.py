@@ -32,12 +32,13 @@ image("regnet", "RegNetForImageClassification", "RegNetConfig", inputs=FREE, siz
 image("mobilenet_v2_small", "MobileNetV2ForImageClassification", "MobileNetV2Config", inputs=FREE, sizes=IMAGES,
       depth_multiplier=0.25, wrong={e: "its padding follows the parity of the size, in Python" for e in EXPORTERS})
 image("mobilevit", "MobileViTForImageClassification", "MobileViTConfig", image_size=64,
-      inputs={"pixels": ("f32", "b", 3, 64, 64)}, hidden_sizes=[16, 24, 32], neck_hidden_sizes=[8, 8, 16, 16, 24, 24, 32])
+      inputs={"pixels": ("f32", "b", 3, 64, 64)}, hidden_sizes=[16, 24, 32],
+      neck_hidden_sizes=[8, 8, 16, 16, 24, 24, 32])
 image("efficientnet", "EfficientNetForImageClassification", "EfficientNetConfig", inputs=FREE, sizes=IMAGES,
       width_coefficient=0.25, depth_coefficient=0.3, hidden_dim=320, image_size=32)
 image("segformer", "SegformerForSemanticSegmentation", "SegformerConfig", inputs=FREE,
-      sizes=[{"b": 2, "h": 64, "w": 64}, {"b": 1, "h": 96, "w": 64}, {"b": 3, "h": 64, "w": 96}], hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1],
-      num_attention_heads=[1, 2, 2, 4], decoder_hidden_size=16)
+      sizes=[{"b": 2, "h": 64, "w": 64}, {"b": 1, "h": 96, "w": 64}, {"b": 3, "h": 64, "w": 96}],
+      hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], num_attention_heads=[1, 2, 2, 4], decoder_hidden_size=16)
 image("poolformer", "PoolFormerForImageClassification", "PoolFormerConfig", inputs=FREE, sizes=IMAGES,
       hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1])
 image("yolos", "YolosForObjectDetection", "YolosConfig", image_size=[32, 32], patch_size=8, num_detection_tokens=5,
@@ -50,9 +51,9 @@ image("dpt", "DPTForDepthEstimation", "DPTConfig", image_size=32, patch_size=8, 
 def detr():
     backbone = t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1],
                               layer_type="basic", out_features=["stage4"])
-    config = t.DetrConfig(use_timm_backbone=False, backbone_config=backbone, backbone=None, use_pretrained_backbone=False,
-                          d_model=32, encoder_layers=1, decoder_layers=1, encoder_attention_heads=4,
-                          decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, num_queries=6)
+    config = t.DetrConfig(use_timm_backbone=False, backbone_config=backbone, backbone=None,
+                          use_pretrained_backbone=False, d_model=32, num_queries=6, encoder_layers=1, decoder_layers=1,
+                          encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64)
     return Wrap(t.DetrForObjectDetection, config, ("pixel_values",), keep=("logits", "pred_boxes"))
 
 
