@@ -154,6 +154,31 @@ static void test_pow(void **state) {
     }
 }
 
+/* One exponent for all: whole ones and those with a path of their own, of every kind of number and either sign. */
+static void test_pow_of_one_exponent(void **state) {
+    (void)state;
+    static const float exponents[] = {2, 3, -1, 0.5F, -0.5F, 0, 1, 4, 5, -2, -3, 7, 1.5F, 0x1p25F, INFINITY, NAN};
+    sdx_kernels kernels;
+    for (int isa = 0; isa < SDX_ISA_COUNT && sdx_kernels_at((sdx_isa)isa, &kernels); isa++)
+        for (size_t e = 0; e < sizeof exponents / sizeof exponents[0]; e++)
+            for (int special = 0; special < 2; special++) {
+                enum { N = 300 };
+                float a[N], y[N], b = exponents[e];
+                static const float odd[] = {0, -0.0F, INFINITY, -INFINITY, NAN, 1e-40F, -1e-40F, 1, -1, 3e38F, -3e38F};
+                for (int k = 0; k < N; k++) a[k] = (float)(k - 150) * 0.037F + 0.001F;
+                for (int k = 0; special && k < 11; k++) a[k * 20] = odd[k];
+                kernels.binary(SDX_BINARY_Pow, SDX_F32)(a, 1, &b, 0, y, N);
+                for (int k = 0; k < N; k++) {
+                    double exact = pow((double)a[k], (double)b);
+                    float want = (float)exact;
+                    if (isnan(want) ? isnan(y[k]) : want == y[k] && signbit(want) == signbit(y[k])) continue;
+                    if (!isnan(y[k]) && !isinf(want) && !isinf(y[k]) && ulps(y[k], exact) <= 0.51) continue;
+                    fail_msg("%s: %.9g ^ %g = %.9g, not %.9g", sdx_isa_name((sdx_isa)isa), (double)a[k], (double)b,
+                             (double)y[k], (double)want);
+                }
+            }
+}
+
 static void test_generic(void **state) {
     (void)state;
     check_level(SDX_ISA_GENERIC);
@@ -169,7 +194,7 @@ static void test_avx512(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_generic), cmocka_unit_test(test_avx2),
-                                       cmocka_unit_test(test_avx512), cmocka_unit_test(test_binary),
-                                       cmocka_unit_test(test_pow)};
+                                       cmocka_unit_test(test_avx512),  cmocka_unit_test(test_binary),
+                                       cmocka_unit_test(test_pow),     cmocka_unit_test(test_pow_of_one_exponent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
