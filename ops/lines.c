@@ -145,21 +145,32 @@ static int64_t tiles_of_side(const sdx_lines *lines) {
     return (side + lines->tile - 1) / lines->tile;
 }
 
+static void run_dense(const line_job *job, int64_t begin, int64_t end, char *buffer) {
+    const sdx_walk *kept = &job->lines->kept;
+    sdx_cursor at;
+    sdx_cursor_seek(kept, begin, &at);
+    for (int64_t line = begin, run; line < end; line += run, sdx_cursor_move(kept, &at, run)) {
+        run = sdx_cursor_run(kept, &at, end - line);
+        const int64_t step = kept->stride[0][kept->rank - 1];
+        for (int64_t k = 0; k < run; k++) dense(job, line + k, at.offset[0] + k * step, buffer);
+    }
+}
+
 static void run_units(void *argument, int64_t begin, int64_t end, int worker) {
     const line_job *job = argument;
     const sdx_lines *lines = job->lines;
     char *buffer = job->buffers ? job->buffers + (size_t)worker * buffer_size(lines, job->work) : NULL;
+    if (lines->dense) {
+        run_dense(job, begin, end, buffer);
+        return;
+    }
     int64_t side = lines->kept.dim[lines->kept.rank - 1], tiles = lines->tile > 1 ? tiles_of_side(lines) : side;
     for (int64_t unit = begin; unit < end; unit++) {
         int64_t within = unit % tiles * lines->tile, line = unit / tiles * side + within;
+        int64_t m = side - within < lines->tile ? side - within : lines->tile;
         sdx_cursor at;
         sdx_cursor_seek(&lines->kept, line, &at);
-        if (lines->dense) {
-            dense(job, line, at.offset[0], buffer);
-        } else {
-            int64_t m = side - within < lines->tile ? side - within : lines->tile;
-            scattered(job, line, at.offset[0], m, buffer);
-        }
+        scattered(job, line, at.offset[0], m, buffer);
     }
 }
 
