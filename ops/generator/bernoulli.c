@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Bernoulli: 1 with the probability that the input holds, else 0. */
 #include "ops/generator/draw.h"
+#include "ops/generator/random.h"
 #include "ops/loop.h"
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -58,7 +59,7 @@ static void bernoulli_range(void *argument, int64_t begin, int64_t end, int work
         const int64_t n = end - k < BLOCK ? end - k : BLOCK;
         sdx_convert(job->kernels, job->x->dtype, (const char *)job->x->data + (size_t)k * x_size, SDX_F64, probability,
                     n);
-        sdx_draw_uniform(job->key, k, n, drawn);
+        sdx_random_uniforms(job->key, (uint64_t)k, n, drawn);
         for (int64_t i = 0; i < n; i++) {
             if (!(probability[i] >= 0 && probability[i] <= 1)) note(&job->bad, k + i);
             one[i] = drawn[i] < probability[i];

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/generator/draw.h"
-#include "ops/generator/random.h"
 #include "runtime/base/half.h"
 #include <inttypes.h>
 
@@ -21,12 +20,4 @@ sdx_dtype sdx_bind_dtype(sdx_bind *bind, const char *name) {
     if (sdx_dtype_valid(dtype)) return (sdx_dtype)dtype;
     sdx_bind_fail(bind, SDX_TYPE, "attribute '%s' is %" PRId64 ", which is no element type", name, dtype);
     return SDX_UNDEFINED;
-}
-
-void sdx_draw_uniform(uint64_t key, int64_t first, int64_t n, double *to) {
-    for (int64_t k = 0; k < n; k++) to[k] = sdx_random_uniform(key, (uint64_t)(first + k));
-}
-
-void sdx_draw_normal(uint64_t key, int64_t first, int64_t n, double *to) {
-    for (int64_t k = 0; k < n; k++) to[k] = sdx_random_normal(key, (uint64_t)(first + k));
 }

@@ -15,8 +15,4 @@ uint64_t sdx_seed_key(const sdx_compute *compute, sdx_seed seed);
 /* Attribute `dtype` (or `output_datatype`); UNDEFINED where it is not given and has no default. */
 sdx_dtype sdx_bind_dtype(sdx_bind *bind, const char *name);
 
-/* Numbers first .. first + n of stream `key`, uniform in [0, 1). */
-void sdx_draw_uniform(uint64_t key, int64_t first, int64_t n, double *to);
-void sdx_draw_normal(uint64_t key, int64_t first, int64_t n, double *to);
-
 #endif

@@ -22,19 +22,44 @@ static double unit(uint32_t high, uint32_t low) {
     return ((double)(high >> 5) * 67108864.0 + (double)(low >> 6)) * 0x1p-53;
 }
 
-double sdx_random_uniform(uint64_t key, uint64_t index) {
+static void uniform_pair(uint64_t key, uint64_t block, double pair[2]) {
     uint32_t r[4];
-    sdx_philox(key, index >> 1, r);
-    return index & 1 ? unit(r[2], r[3]) : unit(r[0], r[1]);
+    sdx_philox(key, block, r);
+    pair[0] = unit(r[0], r[1]);
+    pair[1] = unit(r[2], r[3]);
 }
 
-/* Box and Muller (1958): a block gives one pair. */
-double sdx_random_normal(uint64_t key, uint64_t index) {
-    uint32_t r[4];
-    sdx_philox(key, index >> 1, r);
-    double radius = sqrt(-2 * log1p(-unit(r[0], r[1]))), angle = 6.283185307179586476925 * unit(r[2], r[3]);
-    return radius * (index & 1 ? sin(angle) : cos(angle));
+/* Box and Muller (1958). */
+static void normal_pair(uint64_t key, uint64_t block, double pair[2]) {
+    uniform_pair(key, block, pair);
+    const double radius = sqrt(-2 * log1p(-pair[0])), angle = 6.283185307179586476925 * pair[1];
+    pair[0] = radius * cos(angle);
+    pair[1] = radius * sin(angle);
 }
+
+double sdx_random_uniform(uint64_t key, uint64_t index) {
+    double pair[2];
+    uniform_pair(key, index >> 1, pair);
+    return pair[index & 1];
+}
+
+double sdx_random_normal(uint64_t key, uint64_t index) {
+    double pair[2];
+    normal_pair(key, index >> 1, pair);
+    return pair[index & 1];
+}
+
+#define IN_PAIRS(name, draw)                                                                                           \
+    void name(uint64_t key, uint64_t first, int64_t n, double *to) {                                                   \
+        double pair[2];                                                                                                \
+        for (int64_t k = 0; k < n; k++) {                                                                              \
+            const uint64_t index = first + (uint64_t)k;                                                                \
+            if (k == 0 || !(index & 1)) draw(key, index >> 1, pair);                                                   \
+            to[k] = pair[index & 1];                                                                                   \
+        }                                                                                                              \
+    }
+IN_PAIRS(sdx_random_uniforms, uniform_pair)
+IN_PAIRS(sdx_random_normals, normal_pair)
 
 void sdx_mt19937_seed(sdx_mt19937 *twister, uint64_t seed) {
     uint32_t s = (uint32_t)seed;

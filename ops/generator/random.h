@@ -11,6 +11,9 @@ void sdx_philox(uint64_t key, uint64_t counter, uint32_t out[4]);
 /* Uniform in [0, 1) with 53 bits; normal with mean 0 and variance 1. */
 double sdx_random_uniform(uint64_t key, uint64_t index);
 double sdx_random_normal(uint64_t key, uint64_t index);
+/* The same numbers, first .. first + n. */
+void sdx_random_uniforms(uint64_t key, uint64_t first, int64_t n, double *to);
+void sdx_random_normals(uint64_t key, uint64_t first, int64_t n, double *to);
 
 /* MT19937 of Matsumoto and Nishimura (1998). */
 typedef struct sdx_mt19937 {

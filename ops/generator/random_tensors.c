@@ -2,6 +2,7 @@
  * RandomUniform: low + u (high - low); RandomNormal: mean + z scale; and both in the shape of an input (...Like). u has
  * as many bits as the output type, so that it stays below 1 when it is rounded. */
 #include "ops/generator/draw.h"
+#include "ops/generator/random.h"
 #include "ops/loop.h"
 #include <inttypes.h>
 #include <math.h>
@@ -67,9 +68,9 @@ static void random_range(void *argument, int64_t begin, int64_t end, int worker)
     for (int64_t k = begin; k < end; k += BLOCK) {
         const int64_t n = end - k < BLOCK ? end - k : BLOCK;
         if (job->normal)
-            sdx_draw_normal(job->key, k, n, drawn);
+            sdx_random_normals(job->key, (uint64_t)k, n, drawn);
         else
-            sdx_draw_uniform(job->key, k, n, drawn);
+            sdx_random_uniforms(job->key, (uint64_t)k, n, drawn);
         for (int64_t i = 0; i < n; i++) {
             if (!job->normal) drawn[i] = floor(drawn[i] * job->steps) / job->steps;
             drawn[i] = job->p->base + drawn[i] * job->p->width;

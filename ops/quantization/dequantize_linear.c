@@ -25,6 +25,7 @@ typedef struct dequantize_job {
     const sdx_kernels *kernels;
     const sdx_tensor *x, *scale, *zero, *y;
     sdx_granules granules;
+    bool direct; /* elements need no room on the way */
 } dequantize_job;
 
 static const void *at(const sdx_tensor *tensor, int64_t k) {
@@ -46,28 +47,32 @@ static void from_i32(const dequantize_job *job, int64_t flat, int64_t place, int
     }
 }
 
+/* Kept by the caller: clearing them costs more than a short tile. */
+typedef struct rooms {
+    float x[TILE], scale[TILE], zero[TILE], result[TILE];
+} rooms;
+
 static void from_float(const dequantize_job *job, int64_t flat, const float *scale, const float *zero, int64_t step,
-                       int64_t n, float *y) {
-    float room[TILE];
+                       int64_t n, float *room, float *y) {
     const float *x = as_f32(job, job->x, flat, n, room);
     job->kernels->binary(SDX_BINARY_Sub, SDX_F32)(x, 1, zero, step, y, n);
     job->kernels->binary(SDX_BINARY_Mul, SDX_F32)(y, 1, scale, step, y, n);
 }
 
-static void dequantize_tile(const dequantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n) {
-    float scale_room[TILE], zero_room[TILE], result[TILE];
+static void dequantize_tile(const dequantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n,
+                            rooms *room) {
     const int64_t scales = step ? n : 1;
-    const float *scale = as_f32(job, job->scale, place, scales, scale_room), *zero = zero_room;
-    float *y = job->y->dtype == SDX_F32 ? (float *)at(job->y, flat) : result;
+    const float *scale = as_f32(job, job->scale, place, scales, room->scale), *zero = room->zero;
+    float *y = job->y->dtype == SDX_F32 ? (float *)at(job->y, flat) : room->result;
     if (job->x->dtype == SDX_I32)
         from_i32(job, flat, place, step, n, scale, y);
     else {
         if (job->zero)
-            zero = as_f32(job, job->zero, place, scales, zero_room);
+            zero = as_f32(job, job->zero, place, scales, room->zero);
         else
-            for (int64_t i = 0; i < scales; i++) zero_room[i] = 0;
+            for (int64_t i = 0; i < scales; i++) room->zero[i] = 0;
         if (sdx_dtype_class(job->x->dtype) == SDX_CLASS_FLOAT)
-            from_float(job, flat, scale, zero, step, n, y);
+            from_float(job, flat, scale, zero, step, n, room->x, y);
         else {
             const bool bytes = sdx_dtype_size(job->x->dtype) == 1;
             const bool is_signed = sdx_dtype_class(job->x->dtype) == SDX_CLASS_SIGNED;
@@ -77,17 +82,20 @@ static void dequantize_tile(const dequantize_job *job, int64_t flat, int64_t pla
                                      at(job->x, flat), scale, zero, step, y, n);
         }
     }
-    if (y == result) sdx_convert(job->kernels, SDX_F32, y, job->y->dtype, (void *)at(job->y, flat), n);
+    if (y == room->result) sdx_convert(job->kernels, SDX_F32, y, job->y->dtype, (void *)at(job->y, flat), n);
 }
 
 static void dequantize_range(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const dequantize_job *job = argument;
+    sdx_granule at;
+    rooms room;
+    sdx_granule_seek(&job->granules, begin, &at);
     for (int64_t k = begin, n = 0; k < end; k += n) {
-        int64_t place = 0, step = sdx_granules_find(&job->granules, k, &place, &n);
-        if (n > end - k) n = end - k;
-        if (n > TILE) n = TILE;
-        dequantize_tile(job, k, place, step, n);
+        n = at.run < end - k ? at.run : end - k;
+        if (n > TILE && !(job->direct && at.step == 0)) n = TILE;
+        dequantize_tile(job, k, at.place, at.step, n, &room);
+        sdx_granule_move(&job->granules, &at, n);
     }
 }
 
@@ -100,6 +108,7 @@ static sdx_status dequantize_compute(sdx_compute *compute, const void *params) {
     SDX_TRY(sdx_granules_make(compute->error, p, 'x', &x_type, &scale_type, zero ? &zero_type : NULL, &job.granules));
     job.y = sdx_compute_output(compute, 0, x->rank, x->dim);
     if (!job.y) return compute->error->status;
+    job.direct = job.y->dtype == SDX_F32 && sdx_is_quantized_integer(x->dtype);
     return sdx_for(compute, x->count, SDX_GRAIN_CHEAP, dequantize_range, &job);
 }
 

@@ -83,20 +83,37 @@ sdx_status sdx_granules_make(sdx_error *error, const sdx_quantize_params *p, cha
     return SDX_OK;
 }
 
-int64_t sdx_granules_find(const sdx_granules *g, int64_t flat, int64_t *at, int64_t *run) {
-    const int64_t i = flat % g->inner, k = flat / g->inner % g->n, o = flat / g->inner / g->n;
-    const int64_t place = k / g->block;
-    *run = g->inner - i;
+static void set_run(const sdx_granules *g, sdx_granule *at) {
+    const int64_t row = at->k / g->block, left = g->n - at->k;
+    at->run = g->inner - at->i;
+    at->step = 0;
     if (g->blocked) {
-        *at = (o * g->blocks + place) * g->inner + i;
-        if (g->inner > 1) return 1;
-        *run = g->n - k < g->block - k % g->block ? g->n - k : g->block - k % g->block;
-        return 0;
+        at->place = (at->o * g->blocks + row) * g->inner + at->i;
+        at->step = g->inner > 1;
+        const int64_t rest = g->block - at->k % g->block;
+        if (g->inner == 1) at->run = left < rest ? left : rest;
+    } else {
+        at->place = g->n == 1 ? 0 : at->k;
+        at->step = g->inner == 1 && g->n > 1;
+        if (at->step) at->run = left;
     }
-    *at = g->n == 1 ? 0 : k;
-    if (g->inner > 1 || g->n == 1) return 0;
-    *run = g->n - k;
-    return 1;
+}
+
+void sdx_granule_seek(const sdx_granules *g, int64_t flat, sdx_granule *at) {
+    at->i = flat % g->inner;
+    at->k = flat / g->inner % g->n;
+    at->o = flat / g->inner / g->n;
+    set_run(g, at);
+}
+
+void sdx_granule_move(const sdx_granules *g, sdx_granule *at, int64_t n) {
+    if (g->inner > 1) {
+        at->i += n;
+        if (at->i == g->inner) at->i = 0, at->k++;
+    } else
+        at->k += n;
+    if (at->k == g->n) at->k = 0, at->o++;
+    set_run(g, at);
 }
 
 sdx_status sdx_granules_infer(sdx_infer *infer, const sdx_quantize_params *p, char prefix) {

@@ -24,9 +24,14 @@ typedef struct sdx_granules {
  * shapes only. */
 sdx_status sdx_granules_make(sdx_error *error, const sdx_quantize_params *p, char prefix, const sdx_type *x,
                              const sdx_type *scale, const sdx_type *zero, sdx_granules *out);
-/* The scale of element `flat` is *at; the next *run elements have that one too (returns 0), or one each that follow
- * (returns 1). */
-int64_t sdx_granules_find(const sdx_granules *g, int64_t flat, int64_t *at, int64_t *run);
+/* A run of elements from a position: they share the scale at `place` (step 0), or have one each from there (step 1). */
+typedef struct sdx_granule {
+    int64_t i, k, o; /* the position: inner, axis, outer */
+    int64_t place, step, run;
+} sdx_granule;
+void sdx_granule_seek(const sdx_granules *g, int64_t flat, sdx_granule *at);
+/* n elements further, n <= run. */
+void sdx_granule_move(const sdx_granules *g, sdx_granule *at, int64_t n);
 /* The checks that inference makes, once the shapes are known; the shape of the output. */
 sdx_status sdx_granules_infer(sdx_infer *infer, const sdx_quantize_params *p, char prefix);
 

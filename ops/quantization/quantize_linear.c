@@ -30,6 +30,7 @@ typedef struct quantize_job {
     const sdx_kernels *kernels;
     const sdx_tensor *x, *scale, *zero, *y;
     sdx_granules granules;
+    bool direct;      /* elements need no room on the way */
     sdx_dtype work;   /* f32 or f64 */
     sdx_dtype narrow; /* what quotients are rounded to; else UNDEFINED */
     sdx_cast cast;
@@ -53,9 +54,17 @@ typedef union tile {
     double f64[TILE];
 } tile;
 
-/* x / scale, in place of x, as f32. */
-static void divide(const quantize_job *job, const void *x, const void *scale, int64_t step, int64_t n, tile *out) {
+/* Kept by the caller: clearing them costs more than a short tile. */
+typedef struct rooms {
+    tile x, scale, quotient;
+    float zero[TILE];
     uint16_t narrow[TILE];
+} rooms;
+
+/* x / scale as f32. */
+static void divide(const quantize_job *job, const void *x, const void *scale, int64_t step, int64_t n, rooms *room) {
+    tile *out = &room->quotient;
+    uint16_t *narrow = room->narrow;
     job->kernels->binary(SDX_BINARY_Div, job->work)(x, 1, scale, step, out, n);
     if (job->work == SDX_F64) {
         const sdx_dtype to = job->narrow ? job->narrow : SDX_F32;
@@ -72,20 +81,18 @@ static void divide(const quantize_job *job, const void *x, const void *scale, in
 }
 
 /* n <= TILE elements with one scale (step 0) or one each. */
-static void quantize_tile(const quantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n) {
-    tile x_room, scale_room, quotient;
-    float zero_room[TILE];
+static void quantize_tile(const quantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n, rooms *room) {
     void *y = (void *)at(job->y, flat);
     const size_t size = sdx_dtype_size(job->y->dtype);
     const int64_t scales = step ? n : 1;
     const bool to_integer = sdx_is_quantized_integer(job->y->dtype);
-    const void *x = as(job, job->x, flat, n, job->work, &x_room);
-    const void *scale = as(job, job->scale, place, scales, job->work, &scale_room);
-    const float *zero = zero_room;
+    const void *x = as(job, job->x, flat, n, job->work, &room->x);
+    const void *scale = as(job, job->scale, place, scales, job->work, &room->scale);
+    const float *zero = room->zero;
     if (job->zero)
-        zero = as(job, job->zero, place, scales, SDX_F32, zero_room);
+        zero = as(job, job->zero, place, scales, SDX_F32, room->zero);
     else
-        for (int64_t i = 0; i < scales; i++) zero_room[i] = 0;
+        for (int64_t i = 0; i < scales; i++) room->zero[i] = 0;
     if (to_integer && !job->narrow) {
         if (job->work == SDX_F32)
             job->kernels->quantize_f32(x, scale, zero, step, job->low, job->high, size, y, n);
@@ -93,23 +100,27 @@ static void quantize_tile(const quantize_job *job, int64_t flat, int64_t place, 
             job->kernels->quantize_f64(x, scale, zero, step, job->low, job->high, size, y, n);
         return;
     }
-    divide(job, x, scale, step, n, &quotient);
+    divide(job, x, scale, step, n, room);
     if (to_integer) {
-        job->kernels->quantize_f32(quotient.f32, NULL, zero, step, job->low, job->high, size, y, n);
+        job->kernels->quantize_f32(room->quotient.f32, NULL, zero, step, job->low, job->high, size, y, n);
         return;
     }
-    if (job->zero) job->kernels->binary(SDX_BINARY_Add, SDX_F32)(quotient.f32, 1, zero, step, quotient.f32, n);
-    sdx_cast_numbers(job->kernels, &job->cast, SDX_F32, quotient.f32, y, n);
+    if (job->zero)
+        job->kernels->binary(SDX_BINARY_Add, SDX_F32)(room->quotient.f32, 1, zero, step, room->quotient.f32, n);
+    sdx_cast_numbers(job->kernels, &job->cast, SDX_F32, room->quotient.f32, y, n);
 }
 
 static void quantize_range(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const quantize_job *job = argument;
+    sdx_granule at;
+    rooms room;
+    sdx_granule_seek(&job->granules, begin, &at);
     for (int64_t k = begin, n = 0; k < end; k += n) {
-        int64_t place = 0, step = sdx_granules_find(&job->granules, k, &place, &n);
-        if (n > end - k) n = end - k;
-        if (n > TILE) n = TILE;
-        quantize_tile(job, k, place, step, n);
+        n = at.run < end - k ? at.run : end - k;
+        if (n > TILE && !(job->direct && at.step == 0)) n = TILE;
+        quantize_tile(job, k, at.place, at.step, n, &room);
+        sdx_granule_move(&job->granules, &at, n);
     }
 }
 
@@ -126,6 +137,7 @@ static sdx_status quantize_compute(sdx_compute *compute, const void *params) {
     job.work = x->dtype == SDX_I32 || scale->dtype == SDX_I32 || precision == SDX_F64 ? SDX_F64 : SDX_F32;
     job.narrow = precision == SDX_F16 || precision == SDX_BF16 ? precision : SDX_UNDEFINED;
     job.cast = (sdx_cast){.to = job.y->dtype, .saturate = p->saturate};
+    job.direct = x->dtype == job.work && !job.narrow && sdx_is_quantized_integer(job.y->dtype);
     if (sdx_is_quantized_integer(job.y->dtype)) sdx_quantized_range(job.y->dtype, &job.low, &job.high);
     return sdx_for(compute, x->count, SDX_GRAIN_MATH, quantize_range, &job);
 }
