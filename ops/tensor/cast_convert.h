@@ -4,6 +4,7 @@
 #define SDX_OPS_CAST_CONVERT_H
 #include "ops/op.h"
 #include "runtime/base/half.h"
+#include <locale.h>
 
 typedef struct sdx_cast {
     sdx_dtype to;
@@ -24,5 +25,9 @@ void sdx_cast_numbers(const struct sdx_kernels *kernels, const sdx_cast *cast, s
 /* Strings to numbers and back; whole tensors. */
 sdx_status sdx_cast_from_text(sdx_compute *compute, const sdx_cast *cast, const sdx_tensor *x, sdx_tensor *y);
 sdx_status sdx_cast_to_text(sdx_compute *compute, const sdx_tensor *x, sdx_tensor *y);
+
+/* The decimal point of this thread is '.' between the two. (locale_t)0, with the error set, on failure. */
+locale_t sdx_c_locale_enter(locale_t *before, sdx_error *error);
+void sdx_c_locale_leave(locale_t plain, locale_t before);
 
 #endif

@@ -140,8 +140,7 @@ static sdx_status all_from_text(sdx_compute *compute, const sdx_cast *cast, cons
     return SDX_OK;
 }
 
-/* The decimal point of this thread is '.' between the two. */
-static locale_t enter_c_locale(locale_t *before, sdx_error *error) {
+locale_t sdx_c_locale_enter(locale_t *before, sdx_error *error) {
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!plain)
         sdx_fail(error, SDX_OUT_OF_MEMORY, "the C locale cannot be had");
@@ -150,23 +149,23 @@ static locale_t enter_c_locale(locale_t *before, sdx_error *error) {
     return plain;
 }
 
-static void leave_c_locale(locale_t plain, locale_t before) {
+void sdx_c_locale_leave(locale_t plain, locale_t before) {
     uselocale(before);
     freelocale(plain);
 }
 
 sdx_status sdx_cast_from_text(sdx_compute *compute, const sdx_cast *cast, const sdx_tensor *x, sdx_tensor *y) {
-    locale_t before = (locale_t)0, plain = enter_c_locale(&before, compute->error);
+    locale_t before = (locale_t)0, plain = sdx_c_locale_enter(&before, compute->error);
     if (!plain) return compute->error->status;
     sdx_status status = all_from_text(compute, cast, x, y);
-    leave_c_locale(plain, before);
+    sdx_c_locale_leave(plain, before);
     return status;
 }
 
 sdx_status sdx_cast_to_text(sdx_compute *compute, const sdx_tensor *x, sdx_tensor *y) {
-    locale_t before = (locale_t)0, plain = enter_c_locale(&before, compute->error);
+    locale_t before = (locale_t)0, plain = sdx_c_locale_enter(&before, compute->error);
     if (!plain) return compute->error->status;
     sdx_status status = all_to_text(compute, x, y);
-    leave_c_locale(plain, before);
+    sdx_c_locale_leave(plain, before);
     return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * CastMap: the values of a map as a tensor [1,n], in the order of the keys; or, SPARSE, each at the place its key says,
  * with 0 (as a string: "0.f") where there is none. Numbers become strings with six digits behind the point. */
+#include "ops/tensor/cast_convert.h"
 #include "ops/traditionalml/map.h"
 #include "ops/traditionalml/ml.h"
 #include <stdio.h>
@@ -109,10 +110,8 @@ static int64_t *order_of(sdx_compute *compute, const sdx_tensor *keys) {
     return order;
 }
 
-static sdx_status cast_compute(sdx_compute *compute, const void *params) {
-    const cast_params *p = params;
-    const sdx_tensor *keys = NULL, *values = NULL;
-    SDX_TRY(sdx_map_input(compute, &keys, &values));
+static sdx_status cast_all(sdx_compute *compute, const cast_params *p, const sdx_tensor *keys,
+                           const sdx_tensor *values) {
     sdx_tensor *y = sdx_compute_output(compute, 0, 2, (int64_t[2]){1, p->sparse ? p->length : keys->count});
     if (!y) return compute->error->status;
     if (!p->sparse) {
@@ -133,6 +132,16 @@ static sdx_status cast_compute(sdx_compute *compute, const void *params) {
         SDX_TRY(cast_one(compute, values, k, y, at));
     }
     return SDX_OK;
+}
+
+static sdx_status cast_compute(sdx_compute *compute, const void *params) {
+    const sdx_tensor *keys = NULL, *values = NULL;
+    SDX_TRY(sdx_map_input(compute, &keys, &values));
+    locale_t before = (locale_t)0, plain = sdx_c_locale_enter(&before, compute->error);
+    if (!plain) return compute->error->status;
+    sdx_status status = cast_all(compute, params, keys, values);
+    sdx_c_locale_leave(plain, before);
+    return status;
 }
 
 const sdx_op sdx_op_CastMap = {

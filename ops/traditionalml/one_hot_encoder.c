@@ -4,6 +4,7 @@
 #include "ops/traditionalml/ml.h"
 #include <math.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef struct encoder_params {
@@ -79,6 +80,17 @@ static void encode(void *argument, int64_t begin, int64_t end, int worker) {
     }
 }
 
+static const char *element_text(const sdx_tensor *x, int64_t i, char *out, size_t capacity) {
+    if (x->dtype == SDX_STRING) {
+        const sdx_string word = ((const sdx_string *)x->data)[i];
+        return sdx_escape(out, capacity, word.data, word.size);
+    }
+    double number = 0;
+    sdx_convert(NULL, x->dtype, (const char *)x->data + (size_t)i * sdx_dtype_size(x->dtype), SDX_F64, &number, 1);
+    snprintf(out, capacity, "%.15g", number);
+    return out;
+}
+
 static sdx_status encoder_compute(sdx_compute *compute, const void *params) {
     job j = {.params = params, .x = compute->in[0]};
     const int64_t n = j.params->categories.n;
@@ -95,9 +107,10 @@ static sdx_status encoder_compute(sdx_compute *compute, const void *params) {
     SDX_TRY(sdx_for(compute, j.x->count, sdx_grain(16 + n), encode, &j));
     const int64_t unknown = atomic_load(&j.unknown);
     if (j.params->zeros || unknown == INT64_MAX) return SDX_OK;
+    char found[96];
     return sdx_fail(compute->error, SDX_VALUE,
-                    "element %lld of input 'X' is in none of the %lld categories; with 'zeros' = 0 it must be in one",
-                    (long long)unknown, (long long)n);
+                    "element %lld of input 'X' is %s; with 'zeros' = 0 it must be one of the %lld categories",
+                    (long long)unknown, element_text(j.x, unknown, found, sizeof found), (long long)n);
 }
 
 const sdx_op sdx_op_OneHotEncoder = {

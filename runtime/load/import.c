@@ -359,10 +359,9 @@ static sdx_status check_opsets(const importer *imp, size_t n, Onnx__OperatorSetI
         SDX_TRY(check_opset(imp, domain, imports[k]->has_version ? imports[k]->version : 0));
         const Onnx__OperatorSetIdProto *first = imports[first_import(imports, k)];
         if (first->version != imports[k]->version)
-            return sdx_fail(imp->error, SDX_MALFORMED,
-                            "domain '%s' is imported twice, as opset %" PRId64 " and as %" PRId64,
-                            sdx_import_quote(*domain ? domain : "ai.onnx", name, sizeof name), first->version,
-                            imports[k]->version);
+            return sdx_fail(
+                imp->error, SDX_MALFORMED, "domain '%s' is imported twice, as opset %" PRId64 " and as %" PRId64,
+                sdx_import_quote(*domain ? domain : "ai.onnx", name, sizeof name), first->version, imports[k]->version);
     }
     return SDX_OK;
 }

@@ -306,7 +306,7 @@ const sdx_case sdx_cases[] = {
     ML("one_hot_nan", "OneHotEncoder", 1, .attributes = "cats_int64s:ints=[0,1]", .inputs = "T[3]={nan 1.9 -0.5}",
        .types = "T=f32|f64", .expect = "f32[3,2]={0 0 0 1 1 0}"),
     REFUSED("one_hot_unknown", "OneHotEncoder", 1, "cats_int64s:ints=[0,1] zeros:int=0", "i64[3]={1 0 7}", SDX_VALUE,
-            "element 2 of input 'X'"),
+            "element 2 of input 'X' is 7"),
     REFUSED("one_hot_type", "OneHotEncoder", 1, "cats_int64s:ints=[0,1]", "string[1]={'a'}", SDX_TYPE, "'cats_int64s'"),
     REFUSED("one_hot_none", "OneHotEncoder", 1, NULL, "i64[1]={1}", SDX_VALUE, "one of them must have some"),
     ML("vectorizer", "FeatureVectorizer", 1, .attributes = "inputdimensions:ints=[2,3]",
