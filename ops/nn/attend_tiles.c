@@ -71,7 +71,7 @@ size_t sdx_attend_tiles_scratch(const sdx_attend *a, int threads) {
 
 /* Queries side by side, and the softmax of what they have seen so far. */
 typedef struct group {
-    int count, width; /* queries; lanes that are computed: all, or one half */
+    int count, width;   /* queries; lanes that are computed: all, or one half */
     int64_t low, high;  /* keys that one of them sees */
     char *query, *sums; /* panels [size][lane], [value][lane] */
     char *max, *sum, *carry;

@@ -33,7 +33,8 @@ static sdx_status col_resolve(sdx_error *error, const col_params *p, const sdx_t
     for (int d = 0; d < n_block; d++)
         if (block[d] < 1 || !sdx_dim_mul(taps, block[d], &taps))
             return sdx_fail(error, SDX_VALUE,
-                            "entry %d of input 'block_shape' is %" PRId64 "; it must be 1 or more, and the block smaller",
+                            "entry %d of input 'block_shape' is %" PRId64
+                            "; it must be 1 or more, and the block smaller",
                             d, block[d]);
     SDX_TRY(sdx_window_make(error, &p->window, n_image, image, block, false, w));
     for (int d = 0; d < n_image; d++)

@@ -204,7 +204,8 @@ static void resampling_at(const sdx_kernels *kernels) {
         kernels->sample_f64(x64, place, w64, TAPS, N, n, y64);
         for (int64_t i = 0; i < n; i++) {
             double want = 0;
-            for (int64_t k = 0; k < TAPS; k++) want += place[k * N + i] < 0 ? 0 : w64[k * N + i] * x64[place[k * N + i]];
+            for (int64_t k = 0; k < TAPS; k++)
+                want += place[k * N + i] < 0 ? 0 : w64[k * N + i] * x64[place[k * N + i]];
             if ((double)y[i] != want || y64[i] != want)
                 fail_msg("sample of %d: result %d is %g and %g, not %g", (int)n, (int)i, (double)y[i], y64[i], want);
         }
@@ -248,9 +249,9 @@ static void vectors(void **unused) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(filled),    cmocka_unit_test(conversions),
-                                       cmocka_unit_test(packing),   cmocka_unit_test(gathering),
-                                       cmocka_unit_test(depthwise), cmocka_unit_test(pooling), cmocka_unit_test(resampling),
-                                       cmocka_unit_test(vectors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(filled),     cmocka_unit_test(conversions),
+                                       cmocka_unit_test(packing),    cmocka_unit_test(gathering),
+                                       cmocka_unit_test(depthwise),  cmocka_unit_test(pooling),
+                                       cmocka_unit_test(resampling), cmocka_unit_test(vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
