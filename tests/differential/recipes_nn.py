@@ -152,9 +152,9 @@ def batch_normalization(d):
         d.attributes["is_test"] = 1
     if d.since == 1:
         d.attributes["consumed_inputs"] = [0, 0, 0, 1, 1]
-    d.x(shape, "tame")
-    for fill in ("tame", "tame", "tame", (0.1, 2)):
-        d.x([c], fill)
+    x = d.x(shape, "tame")
+    scale = [d.x([c], fill) for fill in ("tame", "tame", "tame", (0.1, 2))][0]
+    noise_of_sum(d, 4, x, scale)
     d.out()
     if training:
         d.out()

@@ -73,13 +73,23 @@ class Judge:
 
     def explain(self, draw, ours, refusal, differing, reasons):
         for who, theirs, found in differing:
-            rule = differences.explain(draw, ours, theirs, who, found)
+            rule = differences.explain(draw, ours, theirs, who, found, lambda: self.contradicted(draw, ours))
             if rule:
                 return f"known {rule}", None
             if not refusal and self.rounding(draw, ours, theirs):
                 return "known rounding", None
         return f"differs from {differing[0][0]}", " | ".join(f"{who}: {found}" for who, _, found in differing) + \
             "".join(f" [{reason}]" for reason in reasons) + self.arbiter(draw, ours, differing[-1][0])
+
+    def contradicted(self, draw, ours):
+        """Whether onnx.reference runs the model and differs from us."""
+        if ours is None or differences.no_referee(draw, "onnx.reference"):
+            return False
+        self.at(3)
+        try:
+            return self.difference(draw, ours, referees.reference(draw)) is not None
+        except referees.Refused:
+            return False
 
     def difference(self, draw, ours, theirs):
         kinds = [kind for name, kind in draw.outputs if name]
