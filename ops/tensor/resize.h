@@ -41,6 +41,7 @@ typedef struct sdx_resize_params {
 typedef struct sdx_resize_axis {
     int64_t in, out;
     double scale, start, end; /* start, end: the region of interest */
+    bool whole;               /* the scale is out / in, exactly */
     bool same;
 } sdx_resize_axis;
 

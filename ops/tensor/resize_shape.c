@@ -53,6 +53,7 @@ static sdx_status by_size(sdx_error *error, double size, sdx_resize_axis *axis) 
         return sdx_fail(error, SDX_VALUE, "'sizes' holds %.0f; it must be in [0, 2^53]", size);
     axis->out = (int64_t)size;
     axis->scale = axis->in > 0 ? size / (double)axis->in : 1;
+    axis->whole = axis->in > 0 && size > 0;
     return SDX_OK;
 }
 
@@ -74,6 +75,7 @@ static sdx_status keep_ratio(sdx_error *error, const sdx_resize_params *p, const
                             scale, axes[i]);
         a->out = known ? (int64_t)out : -1;
         a->scale = scale;
+        a->whole = false;
     }
     return SDX_OK;
 }

@@ -5,21 +5,28 @@
 #include "ops/tensor/resize.h"
 #include <math.h>
 
+/* v / scale. Where nearest places hang on ties, those that the numbers of the model mean: exact for given sizes, in f32
+ * for given scales. */
+static double unscale(const sdx_resize_params *p, const sdx_resize_axis *axis, double v) {
+    if (axis->whole) return v * (double)axis->in / (double)axis->out;
+    return p->mode == SDX_RESIZE_NEAREST ? (double)((float)v / (float)axis->scale) : v / axis->scale;
+}
+
 double sdx_resize_coordinate(const sdx_resize_params *p, const sdx_resize_axis *axis, int64_t k) {
     const double x = (double)k, in = (double)axis->in, out = (double)axis->out, width = axis->scale * in;
     switch (p->coordinates) {
-    case SDX_RESIZE_PYTORCH_HALF_PIXEL: return axis->out > 1 ? (x + 0.5) / axis->scale - 0.5 : 0;
+    case SDX_RESIZE_PYTORCH_HALF_PIXEL: return axis->out > 1 ? unscale(p, axis, x + 0.5) - 0.5 : 0;
     case SDX_RESIZE_ALIGN_CORNERS: return width == 1 || k == 0 ? 0 : x * (in - 1) / (width - 1);
-    case SDX_RESIZE_ASYMMETRIC: return x / axis->scale;
-    case SDX_RESIZE_TF_HALF_PIXEL_FOR_NN: return (x + 0.5) / axis->scale;
-    case SDX_RESIZE_HALF_PIXEL_SYMMETRIC: return in / 2 * (1 - out / width) + (x + 0.5) / axis->scale - 0.5;
+    case SDX_RESIZE_ASYMMETRIC: return unscale(p, axis, x);
+    case SDX_RESIZE_TF_HALF_PIXEL_FOR_NN: return unscale(p, axis, x + 0.5);
+    case SDX_RESIZE_HALF_PIXEL_SYMMETRIC: return in / 2 * (1 - out / width) + unscale(p, axis, x + 0.5) - 0.5;
     case SDX_RESIZE_TF_CROP_AND_RESIZE: {
         const double span = (axis->end - axis->start) * (in - 1);
         const double at = axis->start * (in - 1) + (axis->out == 1 ? span / 2 : k == 0 ? 0 : x * span / (width - 1));
         return at >= 0 && at <= in - 1 ? at : (double)NAN;
     }
     case SDX_RESIZE_HALF_PIXEL:
-    default: return (x + 0.5) / axis->scale - 0.5;
+    default: return unscale(p, axis, x + 0.5) - 0.5;
     }
 }
 

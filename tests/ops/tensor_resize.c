@@ -212,7 +212,7 @@ const sdx_case sdx_cases[] = {
      .attributes = "mode:string=linear",
      .inputs = "T1[H,7]=normal - - i64[2]={9 7}",
      .dims = "H=1..12",
-     .types = "T1=bf16|f32|f64|i32",
+     .types = "T1=bf16|f32|f64",
      .reference = by_sizes},
     {.name = "linear_channels_last",
      .op = "Resize",
@@ -327,6 +327,19 @@ const sdx_case sdx_cases[] = {
      .attributes = "coordinate_transformation_mode:string=tf_half_pixel_for_nn nearest_mode:string=floor",
      .inputs = "f32[3,5]=normal - - i64[2]={5 3}",
      .reference = by_sizes},
+    {.name = "nearest_tie_of_scales", /* 17 / 1.7 is 10, though the f32 next to 1.7 is larger */
+     .op = "Resize",
+     .opset = 13,
+     .attributes = "coordinate_transformation_mode:string=asymmetric nearest_mode:string=floor",
+     .inputs = "i32[11]=range - f32[1]={1.7}",
+     .expect = "i32[18]={0,0,1,1,2,2,3,4,4,5,5,6,7,7,8,8,9,10}"},
+    {.name = "nearest_tie_of_sizes",
+     .op = "Resize",
+     .opset = 13,
+     .attributes = "coordinate_transformation_mode:string=asymmetric nearest_mode:string=floor",
+     .inputs = "i32[7]=range - - i64[1]={49}",
+     .expect =
+         "i32[49]={0,0,0,0,0,0,0,1,1,1,1,1,1,1,2,2,2,2,2,2,2,3,3,3,3,3,3,3,4,4,4,4,4,4,4,5,5,5,5,5,5,5,6,6,6,6,6,6,6}"},
     /* what is refused */
     {.name = "both",
      .op = "Resize",
