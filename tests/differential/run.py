@@ -175,7 +175,10 @@ def main():
     import recipes
     report, began = Report(), time.time()
     print(f"seeds from {options.seed} on; {len(recipes.covered())} operators", flush=True)
-    collect(report, options)
+    try:
+        collect(report, options)
+    except KeyboardInterrupt:
+        print("interrupted")
     print_table(report)
     for name in recipes.missing():
         report.fail(name, "a registered operator without a recipe")
