@@ -53,6 +53,14 @@ void sdx_svm_bind(sdx_bind *bind, int64_t vectors, int64_t rows, sdx_svm *svm) {
         for (int64_t c = 0; c < svm->columns; c++)
             square[v] += svm->vector[v * svm->columns + c] * svm->vector[v * svm->columns + c];
     svm->square = square;
+    const struct sdx_kernels *kernels = sdx_kernels_get();
+    const size_t bytes = sdx_product_packed_bytes(kernels, SDX_F64, true, 1, svm->vectors, svm->columns);
+    void *packed = bind->status == SDX_OK ? sdx_arena_alloc(bind->arena, bytes, bind->error) : NULL;
+    if (packed)
+        sdx_product_pack(kernels, SDX_F64, true, 1, svm->vectors, svm->columns, svm->vector, svm->columns, 1, packed);
+    else if (bind->status == SDX_OK)
+        bind->status = bind->error->status;
+    svm->packed = packed;
 }
 
 enum { BLOCK = 1 << 19, LEAST_ROWS = 64 }; /* kernel values at a time: 4 MiB; rows, so that vectors are packed seldom */
@@ -63,7 +71,7 @@ int64_t sdx_svm_block(const sdx_svm *svm, int64_t rows) {
 }
 
 size_t sdx_svm_scratch(const sdx_infer *infer, const sdx_svm *svm, int64_t block) {
-    return sdx_product_scratch(SDX_F64, 1, block, svm->vectors, svm->columns, false, false, infer->threads);
+    return sdx_product_scratch(SDX_F64, 1, block, svm->vectors, svm->columns, false, true, infer->threads);
 }
 
 typedef struct job {
@@ -75,16 +83,39 @@ typedef struct job {
 
 /* y = y^degree; whole degrees by repeated multiplication. */
 static void raise(const job *j, double *y, int64_t n) {
-    const double degree = j->svm->degree;
+    enum { TILE = 256 };
+    const double degree = j->svm->degree, one = 1;
+    double base[TILE];
+    sdx_binary_fn multiply = j->kernels->binary(SDX_BINARY_Mul, SDX_F64);
     if (degree != floor(degree) || degree < 0 || degree > 64) {
         j->kernels->binary(SDX_BINARY_Pow, SDX_F64)(y, 1, &degree, 0, y, n);
         return;
     }
-    for (int64_t i = 0; i < n; i++) {
-        double base = y[i], power = 1;
-        for (int left = (int)degree; left > 0; left >>= 1, base *= base)
-            if (left & 1) power *= base;
-        y[i] = power;
+    for (int64_t at = 0; at < n; at += TILE) {
+        const int64_t length = n - at < TILE ? n - at : TILE;
+        const double *power = &one;
+        memcpy(base, y + at, (size_t)length * sizeof *base);
+        if (degree == 0) multiply(&one, 0, &one, 0, y + at, length);
+        for (int left = (int)degree; left > 0; left >>= 1) {
+            if (left & 1) {
+                multiply(base, 1, power, power != &one, y + at, length);
+                power = y + at;
+            }
+            if (left > 1) multiply(base, 1, base, 1, base, length);
+        }
+    }
+}
+
+/* In f32, where vectors do it: what the results are rounded to in the end. */
+static void narrowly(const job *j, sdx_unary_id id, double *k, int64_t n) {
+    enum { TILE = 256 };
+    float tile[TILE];
+    sdx_unary_fn fn = j->kernels->unary(id, SDX_F32);
+    for (int64_t at = 0; at < n; at += TILE) {
+        const int64_t length = n - at < TILE ? n - at : TILE;
+        for (int64_t i = 0; i < length; i++) tile[i] = (float)k[at + i];
+        fn(tile, tile, length, NULL);
+        for (int64_t i = 0; i < length; i++) k[at + i] = (double)tile[i];
     }
 }
 
@@ -100,12 +131,12 @@ static void apply(void *argument, int64_t begin, int64_t end, int worker) {
                 const double distance = own - 2 * k[v] + svm->square[v];
                 k[v] = -svm->gamma * (distance < 0 ? 0 : distance);
             }
-            j->kernels->unary(SDX_UNARY_Exp, SDX_F64)(k, k, svm->vectors, NULL);
+            narrowly(j, SDX_UNARY_Exp, k, svm->vectors);
             continue;
         }
         for (int64_t v = 0; v < svm->vectors; v++) k[v] = svm->gamma * k[v] + svm->coef0;
         if (svm->kernel == SDX_SVM_SIGMOID)
-            j->kernels->unary(SDX_UNARY_Tanh, SDX_F64)(k, k, svm->vectors, NULL);
+            narrowly(j, SDX_UNARY_Tanh, k, svm->vectors);
         else
             raise(j, k, svm->vectors);
     }
@@ -116,9 +147,18 @@ sdx_status sdx_svm_kernels(sdx_compute *compute, const sdx_svm *svm, const doubl
     sdx_product product = {
         .dtype = SDX_F64, .m = rows, .n = svm->vectors, .k = svm->columns, .alpha = 1, .beta = 1, .c = k};
     product.a = (sdx_factor){.data = x, .line_step = svm->columns, .k_step = 1};
-    product.b = (sdx_factor){.data = svm->vector, .line_step = svm->columns, .k_step = 1};
+    product.b = (sdx_factor){.packed = svm->packed};
     SDX_TRY(sdx_product_run(compute, &product, room));
     if (svm->kernel == SDX_SVM_LINEAR) return SDX_OK;
     job j = {compute->kernels, svm, x, k};
     return sdx_for(compute, rows, sdx_grain(8 * svm->vectors), apply, &j);
+}
+
+void sdx_svm_sum(const double *k, const double *weight, int64_t n, double *sum) {
+    double part[4] = {0};
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int l = 0; l < 4; l++) part[l] += k[i + l] * weight[i + l];
+    for (; i < n; i++) part[0] += k[i] * weight[i];
+    *sum = part[0] + part[1] + (part[2] + part[3]);
 }

@@ -14,6 +14,7 @@ typedef struct sdx_svm {
     int64_t vectors,
         columns; /* without support vectors, `vectors` counts rows of coefficients, which take their place */
     const double *vector, *square; /* square: the norm of each, squared */
+    const void *packed;            /* the vectors, for the gemm tiles */
     size_t n_coefficients;
     const double *coefficients;
 } sdx_svm;
@@ -30,5 +31,8 @@ size_t sdx_svm_scratch(const sdx_infer *infer, const sdx_svm *svm, int64_t block
 /* k[row][vector] for `rows` rows of x. `room`: as sdx_svm_scratch says. */
 sdx_status sdx_svm_kernels(sdx_compute *compute, const sdx_svm *svm, const double *x, int64_t rows, double *k,
                            char *room);
+
+enum { SDX_SVM_FEW = 8 }; /* rows for which coefficients are not worth packing for the gemm tiles */
+void sdx_svm_sum(const double *k, const double *weight, int64_t n, double *sum);
 
 #endif

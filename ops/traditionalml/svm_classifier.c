@@ -192,14 +192,18 @@ static sdx_status decide(sdx_compute *compute, const classifier_params *p, const
                          char *room) {
     const int64_t n = p->labels.n, vectors = p->svm.vectors;
     int64_t start = 0;
-    for (int64_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < n; start += p->per_class.data[i++]) {
+        double *to = sums + i * rows * (n - 1);
+        for (int64_t at = 0; at < rows * (n - 1) && rows < SDX_SVM_FEW; at++)
+            sdx_svm_sum(k + at / (n - 1) * vectors + start, p->svm.coefficients + at % (n - 1) * vectors + start,
+                        p->per_class.data[i], to + at);
+        if (rows < SDX_SVM_FEW) continue;
         sdx_product product = {
             .dtype = SDX_F64, .m = rows, .n = n - 1, .k = p->per_class.data[i], .alpha = 1, .beta = 1};
         product.a = (sdx_factor){.data = k + start, .line_step = vectors, .k_step = 1};
         product.b = (sdx_factor){.data = p->svm.coefficients + start, .line_step = vectors, .k_step = 1};
-        product.c = sums + i * rows * (n - 1);
+        product.c = to;
         SDX_TRY(sdx_product_run(compute, &product, room));
-        start += p->per_class.data[i];
     }
     return SDX_OK;
 }

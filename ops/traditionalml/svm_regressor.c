@@ -66,6 +66,9 @@ static sdx_status regressor_compute(sdx_compute *compute, const void *params) {
         SDX_TRY(sdx_svm_kernels(compute, &p->svm, data + row * p->svm.columns, n, k, room));
         if (p->linear) {
             memcpy(sum, k, (size_t)n * sizeof *sum);
+        } else if (n < SDX_SVM_FEW) {
+            for (int64_t r = 0; r < n; r++)
+                sdx_svm_sum(k + r * p->svm.vectors, p->svm.coefficients, p->svm.vectors, sum + r);
         } else {
             sdx_product product = {
                 .dtype = SDX_F64, .m = n, .n = 1, .k = p->svm.vectors, .alpha = 1, .beta = 1, .c = sum};
