@@ -21,6 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "tools", "bench"))
 import zoo  # noqa: E402
 
+LONGEST = 240  # seconds of one run
+
 
 def quiet():
     """Workers export on one thread each and keep the exporters' chatter to themselves."""
@@ -61,7 +63,10 @@ def run(sardonyx, folder, index):
     for name in read_inputs(folder):
         if name in given:
             command += ["-i", f"{name}={os.path.join(folder, f'{index}-in.npz')}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        return None, f"no answer after {LONGEST} s"
     if done.returncode:
         return None, done.stderr.strip() or f"status {done.returncode}"
     return dict(numpy.load(answers)), None
