@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * RotaryEmbedding: the first rotary_embedding_dim elements of every head are pairs (x1, x2), half apart or neighbours,
- * turned by an angle of their position: (cos x1 - sin x2, sin x1 + cos x2). The rest is copied. */
+ * turned by an angle of their position: (cos x1 - sin x2, sin x1 + cos x2). The rest is copied. Caches of one batch
+ * serve every batch: PyTorch's exporter writes them so. */
 #include "ops/kernels/kernels.h"
 #include "ops/move.h"
 #include <inttypes.h>
@@ -62,7 +63,7 @@ static sdx_status check_cache(sdx_infer *infer, int k, const char *name, const r
     if (by_position)
         SDX_TRY(sdx_infer_merge_dim(infer, "positions of 'cos_cache' and 'sin_cache'",
                                     infer->in[1]->rank == 2 ? infer->in[1]->dim[0] : -1, type->dim[0], &most));
-    else
+    else if (type->dim[0] != 1)
         SDX_TRY(sdx_infer_merge_dim(infer, "batch sizes of 'X' and the caches", s->batch, type->dim[0], NULL));
     if (!by_position)
         SDX_TRY(sdx_infer_merge_dim(infer, "lengths of 'X' and the caches", s->length, type->dim[1], NULL));
@@ -107,6 +108,7 @@ typedef struct rotary_job {
     char *y;
     const int64_t *ids; /* rows of the caches; NULL: one for each position */
     int64_t cache_rows;
+    int64_t c_period, s_period; /* positions after which a cache begins again, where there are no ids */
     float *buffers;
     bool interleaved;
 } rotary_job;
@@ -133,9 +135,10 @@ static void turn_positions(void *argument, int64_t begin, int64_t end, int worke
     float *buffer = job->buffers + worker * buffer_length(s), *wide_c = buffer + whole_lines(2 * s->half);
     float *wide_s = wide_c + whole_lines(s->half);
     for (int64_t t = begin; t < end; t++) {
-        int64_t row = job->ids ? job->ids[t] : t;
+        int64_t row = job->ids ? job->ids[t] : 0;
         if (row < 0) row += job->cache_rows;
-        const void *c = job->cosine + row * s->half * element, *sine = job->sine + row * s->half * element;
+        const int64_t c_row = job->ids ? row : t % job->c_period, s_row = job->ids ? row : t % job->s_period;
+        const void *c = job->cosine + c_row * s->half * element, *sine = job->sine + s_row * s->half * element;
         if (job->dtype != SDX_F32) {
             sdx_convert(job->kernels, job->dtype, c, SDX_F32, wide_c, s->half);
             sdx_convert(job->kernels, job->dtype, sine, SDX_F32, wide_s, s->half);
@@ -161,6 +164,8 @@ static sdx_status rotary_compute(sdx_compute *compute, const void *params) {
                       .interleaved = p->interleaved,
                       .cache_rows = compute->in[1]->dim[0]};
     SDX_TRY(read_shape(compute->error, p, &type, &job.shape));
+    job.c_period = compute->in[1]->dim[0] * job.shape.length;
+    job.s_period = compute->in[2]->dim[0] * job.shape.length;
     if (ids) {
         SDX_TRY(sdx_check_indices(compute->error, "position_ids", ids, job.cache_rows));
         job.ids = ids->data;

@@ -127,8 +127,8 @@ static void rotary(sdx_case_run *run) {
         for (int64_t e = 0; e < x.size; e++) y.ref->v[place(&y, b, h, i, e)] = x.ref->v[place(&x, b, h, i, e)];
         for (int64_t e = 0; e < half; e++) {
             int64_t first = place(&x, b, h, i, neighbours ? 2 * e : e), second = first + (neighbours ? 1 : half);
-            double u = x.ref->v[first], v = x.ref->v[second], cosine = c->v[row * half + e],
-                   sine = s->v[row * half + e];
+            double u = x.ref->v[first], v = x.ref->v[second], cosine = c->v[(row * half + e) % c->count],
+                   sine = s->v[(row * half + e) % s->count];
             y.ref->v[first] = cosine * u - sine * v;
             y.ref->v[second] = sine * u + cosine * v;
         }
@@ -267,6 +267,9 @@ const sdx_case sdx_cases[] = {
          .reference = rotary),
     ROPE("flat", .attributes = "num_heads:int=3", .inputs = "T[2,4,6*H]=normal T[2,4,H]=normal T[2,4,H]=normal",
          .dims = "H=1..20", .reference = rotary),
+    ROPE("one_cache", .inputs = "T[3,2,L,2*H]=normal T[1,L,H]=normal T[1,L,H]=normal", .dims = "L=0..6 H=1..20",
+         .reference = rotary),
+    ROPE("one_sine", .inputs = "T[3,2,4,6]=normal T[3,4,3]=normal T[1,4,3]=normal", .reference = rotary),
     ROPE("part", .attributes = "rotary_embedding_dim:int=6",
          .inputs = "T[2,2,4,9]=normal T[7,3]=normal T[7,3]=normal "
                    "i64[2,4]={0 6 1 2 3 3 -1 -7}",
