@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Resize: interpolation along axes. Version 10 scales all axes, asymmetric, rounding down. Shapes: resize_shape.c;
+ * Resize: interpolation along axes. Version 10 scales all axes, asymmetric; its nearest place is
+ * the next where a scale is below 1, as its cases had it, else the one before. Shapes: resize_shape.c;
  * coordinates and weights: resize_weights.c. Integers are rounded to nearest; strings can only be moved (nearest). */
 #include "ops/tensor/resize.h"
 
@@ -35,7 +36,7 @@ static sdx_status resize_bind(sdx_bind *bind, void *params) {
     sdx_resize_params *p = params;
     p->mode = (sdx_resize_mode)choice(bind, "mode", modes, bind->since >= 11 ? 3 : 2);
     p->roi = p->sizes = -1, p->scales = 1;
-    p->coordinates = SDX_RESIZE_ASYMMETRIC, p->nearest = SDX_NEAREST_FLOOR;
+    p->coordinates = SDX_RESIZE_ASYMMETRIC, p->nearest = SDX_NEAREST_TEN;
     if (bind->since >= 11) bind_newer(bind, p);
     return bind->status;
 }

@@ -9,7 +9,8 @@ typedef enum sdx_resize_nearest {
     SDX_NEAREST_PREFER_FLOOR,
     SDX_NEAREST_PREFER_CEIL,
     SDX_NEAREST_FLOOR,
-    SDX_NEAREST_CEIL
+    SDX_NEAREST_CEIL,
+    SDX_NEAREST_TEN /* of version 10: up where the scale is below 1, else down */
 } sdx_resize_nearest;
 typedef enum sdx_resize_policy { SDX_RESIZE_STRETCH, SDX_RESIZE_NOT_LARGER, SDX_RESIZE_NOT_SMALLER } sdx_resize_policy;
 typedef enum sdx_resize_coordinates {

@@ -40,6 +40,7 @@ int64_t sdx_resize_nearest_place(const sdx_resize_params *p, const sdx_resize_ax
     if (!up && p->nearest == SDX_NEAREST_PREFER_FLOOR) up = ratio > 0.5;
     if (!up && p->nearest == SDX_NEAREST_PREFER_CEIL) up = ratio >= 0.5;
     if (!up && p->nearest == SDX_NEAREST_CEIL) up = true;
+    if (!up && p->nearest == SDX_NEAREST_TEN) up = axis->scale < 1;
     return clamp((int64_t)base + up, axis->in);
 }
 

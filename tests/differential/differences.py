@@ -97,7 +97,6 @@ for name, ops, condition in (
     ("gemm-of-nothing", "Gemm", runtime_only(lambda d, a, b: empty(d.tensors()[0]))),
     ("sign-of-nan", "Sign", runtime_only(lambda d, a, b: has_nan(d))),
     ("windows-of-one", "HannWindow HammingWindow BlackmanWindow", when(lambda d, a, b: d.tensors()[0] == 1)),
-    ("resize-10-down", "Resize", runtime_only(lambda d, a, b: d.since == 10 and d.attributes.get("mode") != "linear")),
     ("cubic-at-borders", "GridSample", runtime_only(lambda d, a, b: "cubic" in d.attributes.get("mode", "") and
                                                     d.attributes.get("padding_mode") == "border")),
     ("resize-nearest", "Resize", runtime_only(lambda d, a, b: d.attributes.get("mode", "nearest") == "nearest")),
