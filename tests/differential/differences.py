@@ -134,6 +134,7 @@ for name, ops, condition in (
     ("gray-pictures", "ImageDecoder", reference_only(lambda d, a, b: b[0].ndim == 2)),
     ("dict-vectorizer-rank", "DictVectorizer", reference_only(lambda d, a, b: True)),
     ("whole-trees", "TreeEnsembleRegressor", reference_only(lambda d, a, b: is_whole(d.tensors()[0]))),
+    ("unsqueeze-in-turn", "Unsqueeze", reference_only(lambda d, a, b: min(d.attributes.get("axes", [0])) < 0)),
     ("shape-clamp", "Shape", reference_only(lambda d, a, b: True)),
     ("insert-at-end", "SequenceInsert", reference_only(lambda d, a, b: True)),
     ("integer-erf", "Erf", reference_only(lambda d, a, b: is_whole(d.tensors()[0]))),

@@ -47,7 +47,7 @@ def upsample(d):
         d.attributes["scales"] = scales
     if d.since == 1:
         d.attributes.update(height_scale=scales[2], width_scale=scales[3])
-    d.x([1, d.between(1, 3), d.between(1, 8), d.between(1, 8)], "tame", only=FLOATS)
+    noise_of_sum(d, 4, d.x([1, d.between(1, 3), d.between(1, 8), d.between(1, 8)], "tame", only=FLOATS))
     if d.since >= 9:
         d.give(numpy.array(scales, numpy.float32), d.chance(0.5))
 
