@@ -10,11 +10,8 @@ static sdx_status extractor_infer(sdx_infer *infer, const void *params) {
     if (x->rank == 0) return sdx_fail(infer->error, SDX_SHAPE, "input 'X' has rank 0; it must have 1 or more");
     if (x->rank < 0) return SDX_OK;
     int64_t n = y->rank < 0 ? -1 : 1;
-    for (int d = 0; d < y->rank; d++)
-        if (y->dim[d] < 0)
-            n = -1;
-        else if (n >= 0 && !sdx_dim_mul(n, y->dim[d], &n))
-            n = -1;
+    for (int d = 0; d < y->rank && n >= 0; d++)
+        if (y->dim[d] < 0 || !sdx_dim_mul(n, y->dim[d], &n)) n = -1;
     sdx_infer_same(infer, 0, 0);
     if (x->rank == 1) {
         infer->out[0].rank = 2;

@@ -59,7 +59,8 @@ static void make_plan(plan *p, const sdx_trees *trees, sdx_dtype dtype, int64_t 
     p->tree_blocks = 1;
     if (p->row_blocks > 0 && p->row_blocks < BLOCKS / 2) {
         const double steps = row_steps * (double)least(rows, p->block_rows) / LEAST_STEPS;
-        p->tree_blocks = (int64_t)fmin(ceil(fmax(steps, 1)), (double)(BLOCKS / p->row_blocks));
+        const int64_t room = BLOCKS / p->row_blocks;
+        p->tree_blocks = (int64_t)fmin(ceil(fmax(steps, 1)), (double)room);
     }
     p->block_trees = most(1, ceil_div(trees->n_trees, p->tree_blocks));
     p->tree_blocks = most(1, ceil_div(trees->n_trees, p->block_trees));
