@@ -10,7 +10,9 @@
 enum { INNER = 32 }; /* kernel lengths whose ranges are kept */
 
 typedef struct pool_job {
-    const sdx_pooling *pooling;
+    const sdx_pooling *pooling; /* the one below */
+    sdx_pooling trimmed;        /* without the places of the kernel that lie past the input for every output */
+    int64_t kernel[SDX_MAX_SPATIAL];
     const sdx_kernels *kernels;
     int64_t in_plane, out_plane, rows, row, outer_taps; /* outputs of a row; kernel places without the last dimension */
     int64_t first[INNER], last[INNER];                  /* of outputs inside, per place of the last dimension */
@@ -26,12 +28,11 @@ static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX
 static bool set_up(const sdx_pooling *pooling, pool_job *job) {
     const sdx_window *w = &pooling->window;
     const int inner = w->rank - 1;
-    *job = (pool_job){.pooling = pooling};
+    *job = (pool_job){.pooling = &job->trimmed, .trimmed = *pooling};
     job->in_plane = sdx_window_product(w->in, w->rank);
     job->out_plane = sdx_window_product(w->out, w->rank);
     job->row = w->out[inner];
     job->rows = sdx_window_product(w->out, inner);
-    job->outer_taps = sdx_window_product(w->kernel, inner);
     int64_t step = 1, column = 1;
     for (int d = inner; d >= 0; d--) job->step[d] = step, step *= w->in[d];
     for (int d = 0; d <= inner; d++) job->column_step[d] = column, column *= w->in[d];
@@ -41,6 +42,13 @@ static bool set_up(const sdx_pooling *pooling, pool_job *job) {
         const bool cut = !pooling->count_pad && (w->begin[d] > 0 || needs > w->in[d]);
         if (cut || needs > w->in[d] + w->begin[d] + w->end[d]) job->count = 0;
     }
+    for (int d = 0; d <= inner; d++) {
+        const int64_t reach = (w->in[d] - 1 + w->begin[d]) / w->dilation[d] + 1;
+        job->kernel[d] = w->kernel[d];
+        if (reach < w->kernel[d]) job->trimmed.window.kernel[d] = reach > 0 ? reach : 0;
+    }
+    w = &job->trimmed.window;
+    job->outer_taps = sdx_window_product(w->kernel, inner);
     for (int64_t k = 0; k < w->kernel[inner] && k < INNER; k++)
         sdx_window_inside(w, inner, k, &job->first[k], &job->last[k]);
     if (!is_narrow(pooling->dtype)) return true;
@@ -144,13 +152,13 @@ static double count_of(const pool_job *job, int64_t row, int64_t o) {
     const bool pad = job->pooling->count_pad;
     double count = 1;
     for (int d = w->rank - 1; d >= 0; d--) {
-        int64_t out = d == w->rank - 1 ? o : row % w->out[d], places = 0;
+        const int64_t out = d == w->rank - 1 ? o : row % w->out[d], bound = w->in[d] + (pad ? w->end[d] : 0);
+        const int64_t start = out * w->stride[d] - w->begin[d], step = w->dilation[d];
         if (d < w->rank - 1) row /= w->out[d];
-        for (int64_t k = 0; k < w->kernel[d]; k++) {
-            int64_t at = out * w->stride[d] - w->begin[d] + k * w->dilation[d];
-            places += pad ? at < w->in[d] + w->end[d] : at >= 0 && at < w->in[d];
-        }
-        count *= (double)places;
+        const int64_t first = pad || start >= 0 ? 0 : (step - 1 - start) / step;
+        int64_t last = bound > start ? (bound - start + step - 1) / step : 0;
+        if (last > job->kernel[d]) last = job->kernel[d];
+        count *= last > first ? (double)(last - first) : 0;
     }
     return count;
 }
@@ -249,7 +257,7 @@ sdx_status sdx_pooling_run(sdx_compute *compute, const sdx_pooling *pooling, voi
     if (!set_up(pooling, &job)) return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "planes of a pool");
     job.kernels = compute->kernels;
     job.scratch = scratch;
-    const int64_t cost = job.out_plane * job.outer_taps * pooling->window.kernel[pooling->window.rank - 1];
+    const int64_t cost = job.out_plane * job.outer_taps * job.trimmed.window.kernel[pooling->window.rank - 1];
     return sdx_for(compute, pooling->planes, cost ? 65536 / cost + 1 : 1, run_planes, &job);
 }
 

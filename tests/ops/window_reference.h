@@ -32,7 +32,8 @@ static inline ref_window ref_window_of(const sdx_case_run *run, const sdx_ref *x
         }
         const int64_t room = w.in[d] + w.begin[d] + w.end[d] - extent;
         w.out[d] = room / w.stride[d] + 1;
-        if (sdx_case_int(run, "ceil_mode", 0) && room % w.stride[d] && w.out[d] * w.stride[d] < w.in[d] + w.begin[d])
+        if (room >= 0 && sdx_case_int(run, "ceil_mode", 0) && room % w.stride[d] &&
+            w.out[d] * w.stride[d] < w.in[d] + w.begin[d])
             w.out[d]++;
     }
     return w;
