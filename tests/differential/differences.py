@@ -16,7 +16,7 @@ def no_referee(draw, who):
     if draw.op in ("RNN", "GRU", "LSTM"):
         return not {"clip", "activations"}.isdisjoint(draw.attributes) or len(draw.inputs) > 4 or draw.since < 7 or \
             draw.attributes.get("direction", "forward") != "forward"
-    return draw.op == "StringNormalizer" or (draw.op == "PRelu" and draw.since < 7) or \
+    return draw.op == "StringNormalizer" or (draw.op in ("PRelu", "Gemm") and draw.since < 7) or \
         (draw.op in ("Hardmax", "Softmax", "LogSoftmax") and draw.since < 13)
 
 
@@ -135,6 +135,8 @@ for name, ops, condition in (
     ("dict-vectorizer-rank", "DictVectorizer", reference_only(lambda d, a, b: True)),
     ("whole-trees", "TreeEnsembleRegressor", reference_only(lambda d, a, b: is_whole(d.tensors()[0]))),
     ("unsqueeze-in-turn", "Unsqueeze", reference_only(lambda d, a, b: min(d.attributes.get("axes", [0])) < 0)),
+    ("scores-under-softcap", "Attention", reference_only(lambda d, a, b: len(b) > 3 and d.attributes.get("softcap"))),
+    ("underflowing-sigmoid", "SwiGLU", reference_only(lambda d, a, b: has_special(d))),
     ("shape-clamp", "Shape", reference_only(lambda d, a, b: True)),
     ("insert-at-end", "SequenceInsert", reference_only(lambda d, a, b: True)),
     ("integer-erf", "Erf", reference_only(lambda d, a, b: is_whole(d.tensors()[0]))),
