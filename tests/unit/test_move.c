@@ -17,7 +17,7 @@ static int64_t draw(int64_t n) {
 }
 
 static void naive(const sdx_move *move, char *target) {
-    int64_t count = sdx_product(move->dim, 0, move->rank);
+    int64_t count = sdx_dims_product(move->dim, 0, move->rank);
     for (int64_t i = 0; i < count; i++) {
         int64_t rest = i, from = 0, to = 0;
         for (int d = move->rank - 1; d >= 0; d--) {
@@ -115,7 +115,7 @@ static void big_boxes(void **state) {
                 sdx_strides(3, move.dim, move.to);
                 naive(&move, expected);
                 assert_int_equal(sdx_move_run(&compute, &move), SDX_OK);
-                size_t bytes = (size_t)sdx_product(move.dim, 0, 3) * size;
+                size_t bytes = (size_t)sdx_dims_product(move.dim, 0, 3) * size;
                 if (memcmp(expected, found, bytes) != 0) fail_msg("shape %zu, order %zu, size %zu differs", s, o, size);
             }
     free(source);
