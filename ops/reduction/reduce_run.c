@@ -109,7 +109,12 @@ static const void *elements(const reduction *r, int64_t offset, int64_t n, doubl
 /* Elements [begin, end) of the row at x + base. */
 static void reduce_row(const reduction *r, const sdx_reducer *kernel, int64_t base, int64_t begin, int64_t end,
                        accumulator *acc, const double *shift, double *buffer) {
-    int64_t most = r->x->dtype == r->work ? INT64_MAX : PIECE;
+    const bool direct = r->x->dtype == r->work;
+    if (direct && r->along.rank == 1) {
+        kernel->row(elements(r, base + begin, end - begin, buffer), end - begin, acc, shift);
+        return;
+    }
+    int64_t most = direct ? INT64_MAX : PIECE;
     sdx_cursor at;
     sdx_cursor_seek(&r->along, begin, &at);
     for (int64_t k = begin, n; k < end; k += n, sdx_cursor_move(&r->along, &at, n)) {
