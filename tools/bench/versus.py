@@ -4,13 +4,14 @@
 
 usage: versus.py [--folder build/models] [--threads 1,2] [--batch 1] [--rounds 8] [--json FILE] [--least RATIO] [NAME...]
 
-Each runtime lives in its own process and idles while the other runs; blocks of runs alternate. The ratio is ONNX
+Each runtime lives in its own process, which is stopped while the other runs; blocks of runs alternate. The ratio is ONNX
 Runtime's median over ours: above 1 we are faster. Memory is what the process holds after ten runs, less what it held
 before the model was loaded. With --least the exit status is 1 when any ratio is below it.
 """
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -36,6 +37,13 @@ class Worker:
             sys.exit(f"worker ended with status {self.process.wait()}")
         return json.loads(line)
 
+    def pause(self):
+        """Keeps threads that spin for work from taking a core while the other runtime is measured."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def ask(self, command):
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
@@ -59,13 +67,18 @@ def compare(name, model, inputs, threads, rounds):
     for runtime, worker in workers.items():
         worker.ask("run 9")
     memory = {runtime: worker.ask("memory") for runtime, worker in workers.items()}
+    workers["onnxruntime"].pause()
     first = workers["sardonyx"].ask("run 3")
+    workers["sardonyx"].pause()
     block = max(3, min(50, int(250 / statistics.median(first))))
     for _ in range(rounds):
         for runtime, worker in workers.items():
-            worker.ask("run 1")
+            worker.resume()
+            worker.ask("run 2")
             times[runtime] += worker.ask(f"run {block}")
+            worker.pause()
     for worker in workers.values():
+        worker.resume()
         worker.close()
     median = {runtime: statistics.median(values) for runtime, values in times.items()}
     row = {"model": name, "threads": threads, "runs": len(times["sardonyx"]), "difference": difference(inputs),
