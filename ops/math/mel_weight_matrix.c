@@ -74,7 +74,8 @@ static int64_t edge(const mel_inputs *m, int64_t k) {
     const double low = mel_of(m->lower), step = (mel_of(m->upper) - low) / (double)(m->bands + 2);
     const double hertz = 700 * (pow(10, ((double)k * step + low) / 2595) - 1);
     const double bin = floor((double)(m->length + 1) * hertz / (double)m->rate);
-    return bin < 0 ? 0 : bin > (double)(m->length / 2) ? m->length / 2 : (int64_t)bin;
+    const int64_t last = m->length / 2;
+    return bin < 0 ? 0 : bin > (double)last ? last : (int64_t)bin;
 }
 
 static void put(sdx_tensor *y, int64_t row, int64_t column, double v) {

@@ -132,7 +132,7 @@ bool sdx_is_quantized_integer(sdx_dtype dtype) {
 
 void sdx_quantized_range(sdx_dtype dtype, float *low, float *high) {
     const bool is_signed = sdx_dtype_class(dtype) == SDX_CLASS_SIGNED;
-    const int32_t values = 1 << sdx_dtype_bits(dtype);
-    *low = is_signed ? (float)(-values / 2) : 0;
-    *high = (float)(is_signed ? values / 2 - 1 : values - 1);
+    const int32_t values = 1 << sdx_dtype_bits(dtype), below = is_signed ? values / 2 : 0;
+    *low = (float)-below;
+    *high = (float)(values - 1 - below);
 }
