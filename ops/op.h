@@ -186,6 +186,9 @@ typedef struct sdx_op {
     size_t (*scratch)(const sdx_infer *infer, const void *params); /* optional; SIZE_MAX: too large */
     sdx_status (*compute)(sdx_compute *compute, const void *params);
     sdx_status (*grad)(sdx_grad *grad, const void *params); /* NULL: not written */
+    /* Internal operators that standard ones can stand in for: emits those and replaces the node's outputs, so that a
+     * graph can be written as portable ONNX. NULL: none can. */
+    sdx_status (*expand)(sdx_patch *patch, const sdx_node *node, const void *params);
     unsigned flags;
 } sdx_op;
 
