@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the parts of training hand to each other. prepare: a model becomes a model in training form plus its variables.
+ * loss, penalty, optimizer, constraint: emit nodes. step: puts them together. trainer: runs steps. */
+#ifndef SDX_TRAIN_TRAIN_H
+#define SDX_TRAIN_TRAIN_H
+#include "ops/op.h"
+#include "runtime/graph/model.h"
+#include <sardonyx_train.h>
+
+/* ---- prepare: options -> edited model, training form, variables ------------------------------------------------- */
+
+/* A parameter or a running statistic. */
+typedef struct sdx_variable {
+    const char *name, *path, *node; /* see sdx_parameter_info */
+    sdx_role role;
+    bool trained;
+    sdx_value *value; /* as it was in the file, or as initialised; retained by the prepared model */
+    sdx_id exported;  /* initializer of the inference form */
+    sdx_id id;        /* input of the training form */
+    sdx_id next;      /* STATE: the value of the training form that it becomes after a step; else SDX_NONE */
+} sdx_variable;
+
+typedef struct sdx_prepared {
+    sdx_model *inference; /* the edited model, evaluation form: what is exported once values are put in */
+    sdx_model *training;  /* its training form, bound and inferred, no passes run: dropout drops, normalisations are in
+                             their mode, a final activation is bypassed; variables are inputs behind the model's own */
+    int n_variables;
+    sdx_variable *variables;
+    sdx_id outputs[3]; /* of the training form: what the loss reads; SDX_NONE beyond */
+    int n_notes;
+    const char **notes; /* what was changed, a sentence each */
+} sdx_prepared;
+
+sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options, sdx_error *error, sdx_prepared **out);
+void sdx_prepared_free(sdx_prepared *prepared);
+
+/* A deep copy: graph, bodies, metadata; constants are shared. Operators are resolved and bound again. */
+sdx_status sdx_model_copy(const sdx_model *model, sdx_error *error, sdx_model **out);
+
+/* Glob with * ? [set]; no slashes are special. */
+bool sdx_pattern_matches(const char *pattern, const char *text);
+/* Name, path or node of the variable. */
+bool sdx_variable_matches(const sdx_variable *variable, const char *pattern);
+
+/* ---- emission: each adds nodes to patch->graph ---------------------------------------------------------------------
+ * Scalars are rank-0 tensors of the dtype of the loss. */
+
+/* loss = numerator / denominator, so that losses of several batches can be joined exactly. outputs as in
+ * sdx_prepared; label SDX_NONE for the kinds without one. */
+typedef struct sdx_loss_parts {
+    sdx_id numerator, denominator, loss;
+} sdx_loss_parts;
+sdx_status sdx_loss_emit(sdx_patch *patch, const sdx_loss_options *loss, const sdx_id outputs[3], sdx_id label,
+                         sdx_loss_parts *parts);
+
+/* How a penalty acts on its target: never SDX_MODE_DEFAULT; SDX_VALUE for a mode its kind or target cannot have. */
+sdx_status sdx_penalty_resolve(const sdx_penalty_options *penalty, sdx_error *error, sdx_penalty_mode *mode);
+/* Its value on one tensor; batch: scalar to divide by, or SDX_NONE. Differentiable. */
+sdx_id sdx_penalty_emit(sdx_patch *patch, const sdx_penalty_options *penalty, sdx_id tensor, sdx_id batch);
+/* What COUPLED adds to the gradient of w. */
+sdx_id sdx_penalty_emit_gradient(sdx_patch *patch, const sdx_penalty_options *penalty, sdx_id w);
+
+/* The proximal terms on one parameter, summed over penalties. */
+typedef struct sdx_prox {
+    double l1, l2, l2norm;
+} sdx_prox;
+
+enum { SDX_MOST_SLOTS = 4 };
+/* Names of the state that the optimizer keeps for each parameter (each shaped like it, zero at first unless `fill`). */
+int sdx_optimizer_slots(const sdx_optimizer_options *optimizer, const char *names[SDX_MOST_SLOTS],
+                        double fill[SDX_MOST_SLOTS]);
+typedef struct sdx_update {
+    sdx_id w, g;                 /* parameter and its gradient, clipped */
+    sdx_id slot[SDX_MOST_SLOTS]; /* in: state */
+    sdx_id lr, step;             /* scalars: f32 or f64 as w; step counts from 1 */
+    double weight_decay;
+    sdx_prox prox;
+    sdx_id new_w, new_slot[SDX_MOST_SLOTS]; /* out */
+} sdx_update;
+sdx_status sdx_optimizer_emit(sdx_patch *patch, const sdx_optimizer_options *optimizer, sdx_update *update);
+
+/* g[] become the clipped gradients; *norm: of all before clipping, SDX_NONE without clip_norm. */
+sdx_status sdx_clip_emit(sdx_patch *patch, const sdx_train_options *options, sdx_id *g, int n, sdx_id *norm);
+sdx_status sdx_constraint_emit(sdx_patch *patch, const sdx_constraint_options *constraint, const sdx_variable *variable,
+                               sdx_id *w);
+
+/* ---- schedule: plain arithmetic
+ * -------------------------------------------------------------------------------------- */
+
+typedef struct sdx_schedule_state {
+    int64_t step, epoch; /* finished ones */
+    double best, factor; /* PLATEAU */
+    int64_t bad_epochs;
+} sdx_schedule_state;
+void sdx_schedule_start(sdx_schedule_state *state);
+/* The factor on every group's lr for the next step; total: steps of the whole training, epoch_steps: of one epoch. */
+double sdx_schedule_factor(const sdx_schedule_options *schedule, const sdx_schedule_state *state, double lr,
+                           int64_t total_steps, int64_t total_epochs);
+void sdx_schedule_end_epoch(const sdx_schedule_options *schedule, sdx_schedule_state *state, double metric);
+
+/* ---- metrics: from outputs and labels
+ * -------------------------------------------------------------------------------- */
+
+typedef struct sdx_metric_sums sdx_metric_sums; /* accumulates over batches */
+sdx_status sdx_metrics_create(const char *const *names, size_t n, sdx_error *error, sdx_metric_sums **out);
+sdx_status sdx_metrics_add(sdx_metric_sums *sums, const sdx_tensor *output, const sdx_tensor *label, sdx_error *error);
+void sdx_metrics_value(const sdx_metric_sums *sums, double *values);
+void sdx_metrics_free(sdx_metric_sums *sums);
+
+/* ---- checkpoint: named tensors and text in one safetensors file
+ * ------------------------------------------------------- */
+
+typedef struct sdx_named_value {
+    const char *name;
+    sdx_value *value;
+} sdx_named_value;
+/* Crash-safe. metadata: pairs of text. */
+sdx_status sdx_safetensors_write(const char *path, const sdx_named_value *tensors, size_t n, const sdx_pair *metadata,
+                                 size_t n_metadata, sdx_error *error);
+typedef struct sdx_safetensors sdx_safetensors;
+/* Everything about the file is checked before anything is believed. */
+sdx_status sdx_safetensors_read(const char *path, sdx_memory *memory, sdx_error *error, sdx_safetensors **out);
+const char *sdx_safetensors_text(const sdx_safetensors *file, const char *key);   /* NULL: absent */
+sdx_value *sdx_safetensors_tensor(const sdx_safetensors *file, const char *name); /* borrowed; NULL: absent */
+size_t sdx_safetensors_count(const sdx_safetensors *file);
+void sdx_safetensors_free(sdx_safetensors *file);
+
+#endif
