@@ -375,6 +375,8 @@ SDX_API sdx_status sdx_trainer_export_model(const sdx_trainer *trainer, const ch
 /* One whole step as portable ONNX: inputs are the batch, parameters, state, lr and step; outputs the loss, penalties,
  * new parameters and new state. Runs in any runtime. */
 SDX_API sdx_status sdx_trainer_export_step(const sdx_trainer *trainer, const char *path, sdx_error *error);
+/* Bytes now held, and the most ever held, by the trainer: what options.memory_limit limits. Either may be NULL. */
+SDX_API void sdx_trainer_memory(const sdx_trainer *trainer, size_t *used, size_t *peak);
 /* A line for each change that was made to the model to train it ("final Softmax 'p' is bypassed: the loss takes
  * logits"); NULL from the last on. */
 SDX_API const char *sdx_trainer_note(const sdx_trainer *trainer, size_t index);

@@ -155,6 +155,14 @@ void sdx_graph_set_constant(sdx_graph *graph, sdx_id id, sdx_value *constant) {
     if (constant && sdx_value_type(constant, graph->arena, &type, NULL) == SDX_OK) value->type = type;
 }
 
+void sdx_graph_clear_outputs(sdx_graph *graph) { graph->n_outputs = 0; }
+
+sdx_status sdx_graph_make_input(sdx_graph *graph, sdx_id id, sdx_error *error) {
+    if (!graph->values[id].is_input) SDX_TRY(sdx_graph_add_input(graph, id, error));
+    sdx_graph_set_constant(graph, id, NULL);
+    return SDX_OK;
+}
+
 /* ---- captures ---- */
 
 static struct capture_slot *capture_slot(const struct sdx_graph_index *index, sdx_id outer) {

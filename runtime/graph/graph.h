@@ -114,6 +114,10 @@ void sdx_graph_release(sdx_graph *graph); /* drops retained values of the graph 
 sdx_id sdx_graph_add_value(sdx_graph *graph, const char *name, const sdx_type *type, sdx_error *error);
 sdx_status sdx_graph_add_input(sdx_graph *graph, sdx_id id, sdx_error *error);
 sdx_status sdx_graph_add_output(sdx_graph *graph, sdx_id id, sdx_error *error);
+/* Forgets the outputs; their values stay. */
+void sdx_graph_clear_outputs(sdx_graph *graph);
+/* A constant becomes an input without a default: behind the others, where it was none. */
+sdx_status sdx_graph_make_input(sdx_graph *graph, sdx_id id, sdx_error *error);
 void sdx_graph_set_constant(sdx_graph *graph, sdx_id id, sdx_value *constant); /* retained; type is set from it */
 sdx_id sdx_graph_capture(sdx_graph *body, sdx_id outer, sdx_error *error);     /* the inner id; found or added */
 

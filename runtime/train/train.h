@@ -26,7 +26,8 @@ typedef struct sdx_prepared {
                              their mode, a final activation is bypassed; variables are inputs behind the model's own */
     int n_variables;
     sdx_variable *variables;
-    sdx_id outputs[3]; /* of the training form: what the loss reads; SDX_NONE beyond */
+    sdx_id outputs[3];   /* of the training form: what the loss reads; SDX_NONE beyond */
+    sdx_id evaluated[3]; /* of the inference form: the same tensors there */
     int n_notes;
     const char **notes; /* what was changed, a sentence each */
 } sdx_prepared;
@@ -34,16 +35,21 @@ typedef struct sdx_prepared {
 sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options, sdx_error *error, sdx_prepared **out);
 void sdx_prepared_free(sdx_prepared *prepared);
 
-/* A deep copy: graph, bodies, metadata; constants are shared. Operators are resolved and bound again. */
+/* A deep copy: graph, bodies, metadata, types; constants are shared. Values keep their ids and names, nodes their order,
+ * so that ids of the original hold in the copy. Operators are resolved and bound again. */
 sdx_status sdx_model_copy(const sdx_model *model, sdx_error *error, sdx_model **out);
 
 /* Glob with * ? [set]; no slashes are special. */
 bool sdx_pattern_matches(const char *pattern, const char *text);
 /* Name, path or node of the variable. */
 bool sdx_variable_matches(const sdx_variable *variable, const char *pattern);
+/* Name of the node or of its first output, or its PyTorch module path. */
+bool sdx_node_matches(const sdx_graph *graph, const sdx_node *node, const char *pattern);
 
 /* ---- emission: each adds nodes to patch->graph ---------------------------------------------------------------------
- * Scalars are rank-0 tensors of the dtype of the loss. */
+ * Scalars are rank-0 tensors of the dtype of the loss. Options come as the caller gave them: where a member that is 0
+ * asks for a default, it is filled in here. Nodes that were emitted before are bound and inferred; emission itself
+ * leaves binding and inference to sdx_settle_graph or sdx_autodiff. */
 
 /* loss = numerator / denominator, so that losses of several batches can be joined exactly. outputs as in
  * sdx_prepared; label SDX_NONE for the kinds without one. */
@@ -65,6 +71,9 @@ typedef struct sdx_prox {
     double l1, l2, l2norm;
 } sdx_prox;
 
+/* The base lr and weight_decay with their defaults; SDX_VALUE for settings out of range. */
+sdx_status sdx_optimizer_base(const sdx_optimizer_options *optimizer, double *lr, double *weight_decay,
+                              sdx_error *error);
 enum { SDX_MOST_SLOTS = 4 };
 /* Names of the state that the optimizer keeps for each parameter (each shaped like it, zero at first unless `fill`). */
 int sdx_optimizer_slots(const sdx_optimizer_options *optimizer, const char *names[SDX_MOST_SLOTS],
@@ -93,7 +102,8 @@ typedef struct sdx_schedule_state {
     int64_t bad_epochs;
 } sdx_schedule_state;
 void sdx_schedule_start(sdx_schedule_state *state);
-/* The factor on every group's lr for the next step; total: steps of the whole training, epoch_steps: of one epoch. */
+/* The factor on every group's lr for the next step. lr: the base one. total_steps, total_epochs: of the whole training;
+ * 0 where nobody knows, then schedule->total counts. */
 double sdx_schedule_factor(const sdx_schedule_options *schedule, const sdx_schedule_state *state, double lr,
                            int64_t total_steps, int64_t total_epochs);
 void sdx_schedule_end_epoch(const sdx_schedule_options *schedule, sdx_schedule_state *state, double metric);
