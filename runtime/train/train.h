@@ -20,6 +20,14 @@ typedef struct sdx_variable {
     sdx_id next;      /* STATE: the value of the training form that it becomes after a step; else SDX_NONE */
 } sdx_variable;
 
+/* A BatchNormalization that was inserted; indices into variables[]. Until statistics are known they are mean 0,
+ * variance 1, scale (1 + epsilon)^.5, bias 0, which changes nothing. */
+typedef struct sdx_inserted_norm {
+    sdx_id input; /* of the inference form: what it normalises, [N, C, d...] */
+    int scale, bias, mean, var;
+    double epsilon;
+} sdx_inserted_norm;
+
 typedef struct sdx_prepared {
     sdx_model *inference; /* the edited model, evaluation form: what is exported once values are put in */
     sdx_model *training;  /* its training form, bound and inferred, no passes run: dropout drops, normalisations are in
@@ -28,6 +36,8 @@ typedef struct sdx_prepared {
     sdx_variable *variables;
     sdx_id outputs[3];   /* of the training form: what the loss reads; SDX_NONE beyond */
     sdx_id evaluated[3]; /* of the inference form: the same tensors there */
+    int n_inserted;
+    sdx_inserted_norm *inserted; /* in the order of the graph */
     int n_notes;
     const char **notes; /* what was changed, a sentence each */
 } sdx_prepared;
