@@ -274,6 +274,8 @@ typedef struct sdx_train_options {
     size_t n_metrics;
     const char *early_stop;      /* metric to watch ("valid_loss"); NULL: none */
     int64_t early_stop_patience; /* 5 */
+    int64_t checkpoint_every;    /* of sdx_trainer_fit, where its own options say nothing: steps; 0: each epoch */
+    int checkpoint_keep;         /* 1 */
 } sdx_train_options;
 
 /* Options from the JSON text of a configuration file. Unknown keys, wrong types and values out of range are SDX_VALUE
