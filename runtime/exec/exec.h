@@ -30,10 +30,18 @@ sdx_status sdx_exec_node(const sdx_graph *graph, const sdx_node *node, sdx_run *
 /* `memory` is taken over, also on failure. */
 sdx_status sdx_session_make(sdx_model *model, const sdx_session_options *options, sdx_memory *memory, sdx_error *error,
                             sdx_session **out);
+/* One of several sessions that share memory and threads, which must outlive them; `pool` NULL: one thread. */
+sdx_status sdx_session_join(sdx_model *model, const sdx_session_options *options, sdx_memory *memory, sdx_pool *pool,
+                            sdx_error *error, sdx_session **out);
 const sdx_model *sdx_session_model(const sdx_session *session);
 /* inputs[k] belongs to input k of the model, NULL: its default; results[k] to output k, where wanted[k]. */
 sdx_status sdx_session_execute(sdx_session *session, const sdx_run_options *options, sdx_value *const *inputs,
                                const bool *wanted, sdx_value **results, sdx_error *error);
+/* The same; given[j], where not NULL, is a value of the session's memory that holds no more than the caller's
+ * reference: when it has the type of output j, the output is written into it and results[j] is one more reference to
+ * it. After a failure its contents are undefined. */
+sdx_status sdx_session_execute_into(sdx_session *session, const sdx_run_options *options, sdx_value *const *inputs,
+                                    sdx_value *const *given, const bool *wanted, sdx_value **results, sdx_error *error);
 bool sdx_session_profiles(const sdx_session *session);
 sdx_status sdx_session_rows(const sdx_session *session, sdx_error *error, sdx_profile_row **rows, size_t *n);
 void sdx_session_bytes(const sdx_session *session, size_t *used, size_t *peak);

@@ -152,7 +152,7 @@ sdx_status sdx_frame_run_body(sdx_compute *compute, int body, int n_in, sdx_valu
     for (int k = 0; k < n_in; k++)
         arguments[k] = (sdx_argument){in[k]->kind == SDX_TENSOR ? &in[k]->tensor : NULL, in[k], false};
     run->trips++;
-    return sdx_run_graph(run, set, arguments, n_in + graph->n_captures, out);
+    return sdx_run_graph(run, set, arguments, n_in + graph->n_captures, NULL, out);
 }
 
 /* ---- Random keys ---------------------------------------------------------------------------------------------- */

@@ -35,10 +35,13 @@ void sdx_frame_destroy(sdx_frame *frame); /* NULL-safe */
 /* Points the planned tensors into `working`. */
 void sdx_frame_attach(sdx_frame *frame, sdx_working *working);
 
-/* Runs the frame's plan. results[] receive one reference per graph output; nothing on failure. */
-sdx_status sdx_frame_run(sdx_frame *frame, const sdx_argument *arguments, sdx_run *run, sdx_value **results);
+/* Runs the frame's plan. results[] receive one reference per graph output; nothing on failure. given[j], where it fits,
+ * is the value that output j is written into; NULL: none are given. */
+sdx_status sdx_frame_run(sdx_frame *frame, const sdx_argument *arguments, sdx_value *const *given, sdx_run *run,
+                         sdx_value **results);
 /* Finds or makes a plan and a frame for a graph, and runs it. */
-sdx_status sdx_run_graph(sdx_run *run, sdx_plan_set *set, const sdx_argument *arguments, int n, sdx_value **results);
+sdx_status sdx_run_graph(sdx_run *run, sdx_plan_set *set, const sdx_argument *arguments, int n, sdx_value *const *given,
+                         sdx_value **results);
 
 /* A value of its own with the contents of graph value `id`; NULL with the error set. */
 sdx_value *sdx_frame_share(sdx_frame *frame, sdx_id id, sdx_run *run);

@@ -7,7 +7,13 @@
 
 /* ---- Before the first step ------------------------------------------------------------------------------------ */
 
-static sdx_status make_results(sdx_frame *frame, sdx_run *run) {
+static bool is_like(const sdx_value *value, const sdx_tensor *shape) {
+    return value && value->kind == SDX_TENSOR && value->tensor.dtype == shape->dtype &&
+           value->tensor.rank == shape->rank &&
+           memcmp(value->tensor.dim, shape->dim, (size_t)shape->rank * sizeof shape->dim[0]) == 0;
+}
+
+static sdx_status make_results(sdx_frame *frame, sdx_value *const *given, sdx_run *run) {
     const sdx_plan *plan = frame->plan;
     const sdx_graph *graph = plan->graph;
     for (int j = 0; j < graph->n_outputs; j++) {
@@ -15,7 +21,9 @@ static sdx_status make_results(sdx_frame *frame, sdx_run *run) {
         if (!plan->outputs[j].direct) continue;
         sdx_id id = plan->outputs[j].id;
         const sdx_tensor *shape = &plan->slots[id].tensor;
-        frame->results[j] = sdx_value_new_tensor(run->memory, shape->dtype, shape->rank, shape->dim, run->error);
+        frame->results[j] = given && is_like(given[j], shape)
+                                ? sdx_value_retain(given[j])
+                                : sdx_value_new_tensor(run->memory, shape->dtype, shape->rank, shape->dim, run->error);
         if (!frame->results[j]) return sdx_call_place(graph, graph->nodes[graph->values[id].producer], run->error);
     }
     return SDX_OK;
@@ -152,9 +160,10 @@ static void clear(sdx_frame *frame) {
     for (int k = 0; k < plan->n_keys; k++) frame->values[sdx_argument_id(plan->graph, k)] = NULL;
 }
 
-sdx_status sdx_frame_run(sdx_frame *frame, const sdx_argument *arguments, sdx_run *run, sdx_value **results) {
+sdx_status sdx_frame_run(sdx_frame *frame, const sdx_argument *arguments, sdx_value *const *given, sdx_run *run,
+                         sdx_value **results) {
     int n = frame->plan->graph->n_outputs;
-    sdx_status status = make_results(frame, run);
+    sdx_status status = make_results(frame, given, run);
     if (!status) {
         patch_tensors(frame, arguments);
         status = run_steps(frame, run);
@@ -169,11 +178,12 @@ sdx_status sdx_frame_run(sdx_frame *frame, const sdx_argument *arguments, sdx_ru
     return status;
 }
 
-sdx_status sdx_run_graph(sdx_run *run, sdx_plan_set *set, const sdx_argument *arguments, int n, sdx_value **results) {
+sdx_status sdx_run_graph(sdx_run *run, sdx_plan_set *set, const sdx_argument *arguments, int n, sdx_value *const *given,
+                         sdx_value **results) {
     sdx_frame *frame = NULL;
     for (int j = 0; j < set->graph->n_outputs; j++) results[j] = NULL;
     SDX_TRY(sdx_plans_acquire(run->plans, set, arguments, n, run, &frame));
-    sdx_status status = sdx_frame_run(frame, arguments, run, results);
+    sdx_status status = sdx_frame_run(frame, arguments, given, run, results);
     sdx_plans_release(run->plans, frame);
     return status;
 }

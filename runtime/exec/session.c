@@ -12,33 +12,60 @@ struct sdx_session {
     sdx_plans *plans;
     sdx_plan_set *main;
     uint64_t seed;
-    bool profile;
+    bool profile, shares; /* memory and pool belong to somebody else */
     atomic_uint_fast64_t runs;
 };
+
+static sdx_status make(sdx_model *model, const sdx_session_options *options, sdx_memory *memory, sdx_error *error,
+                       sdx_session **out) {
+    *out = NULL;
+    sdx_session *session = sdx_memory_alloc_zero(memory, sizeof *session, error);
+    if (!session) return error->status;
+    session->memory = memory;
+    session->shares = true;
+    session->model = sdx_model_retain(model);
+    session->seed = options->seed;
+    session->profile = options->profile;
+    atomic_init(&session->runs, 0);
+    *out = session;
+    return SDX_OK;
+}
+
+static sdx_status plan_for(sdx_session *session, sdx_error *error) {
+    SDX_TRY(
+        sdx_plans_create(session->memory, sdx_pool_threads(session->pool), session->profile, error, &session->plans));
+    return sdx_plans_set(session->plans, session->model->graph, error, &session->main);
+}
 
 sdx_status sdx_session_make(sdx_model *model, const sdx_session_options *options, sdx_memory *memory, sdx_error *error,
                             sdx_session **out) {
     sdx_error own = {0};
     if (!error) error = &own;
-    *out = NULL;
-    sdx_session *session = sdx_memory_alloc_zero(memory, sizeof *session, error);
-    if (!session) {
+    sdx_status status = make(model, options, memory, error, out);
+    if (status) {
         sdx_memory_drop(memory);
-        return error->status;
+        return status;
     }
     int threads = options->threads > 0 ? options->threads : sdx_machine_threads();
-    session->memory = memory;
-    session->model = sdx_model_retain(model);
-    session->seed = options->seed;
-    session->profile = options->profile;
-    atomic_init(&session->runs, 0);
-    sdx_status status = threads > 1 ? sdx_pool_create(threads, memory, error, &session->pool) : SDX_OK;
-    if (!status) status = sdx_plans_create(memory, threads, options->profile, error, &session->plans);
-    if (!status) status = sdx_plans_set(session->plans, model->graph, error, &session->main);
-    if (status)
-        sdx_session_destroy(session);
-    else
-        *out = session;
+    (*out)->shares = false;
+    if (threads > 1) status = sdx_pool_create(threads, memory, error, &(*out)->pool);
+    if (!status) status = plan_for(*out, error);
+    if (!status) return SDX_OK;
+    sdx_session_destroy(*out);
+    *out = NULL;
+    return status;
+}
+
+sdx_status sdx_session_join(sdx_model *model, const sdx_session_options *options, sdx_memory *memory, sdx_pool *pool,
+                            sdx_error *error, sdx_session **out) {
+    sdx_error own = {0};
+    if (!error) error = &own;
+    SDX_TRY(make(model, options, memory, error, out));
+    (*out)->pool = pool;
+    sdx_status status = plan_for(*out, error);
+    if (!status) return SDX_OK;
+    sdx_session_destroy(*out);
+    *out = NULL;
     return status;
 }
 
@@ -47,9 +74,10 @@ void sdx_session_destroy(sdx_session *session) {
     sdx_memory *memory = session->memory;
     sdx_model *model = session->model;
     sdx_plans_destroy(session->plans);
-    sdx_pool_destroy(session->pool);
+    bool shares = session->shares;
+    if (!shares) sdx_pool_destroy(session->pool);
     sdx_memory_free(memory, session);
-    sdx_memory_drop(memory);
+    if (!shares) sdx_memory_drop(memory);
     sdx_model_close(model);
 }
 
@@ -69,9 +97,9 @@ static bool is_own(const sdx_value *value, const sdx_memory *memory) {
 }
 
 /* Inputs and constants that were handed through are copied: the caller may do with outputs what it likes. */
-static sdx_status make_own(sdx_value **results, size_t n, sdx_run *run) {
+static sdx_status make_own(sdx_value **results, size_t n, sdx_value *const *given, sdx_run *run) {
     for (size_t j = 0; j < n; j++) {
-        if (!results[j] || is_own(results[j], run->memory)) continue;
+        if (!results[j] || (given && results[j] == given[j]) || is_own(results[j], run->memory)) continue;
         sdx_value *copy = sdx_value_copy(run->memory, results[j], run->error);
         if (!copy) return run->error->status;
         sdx_value_release(results[j]);
@@ -87,16 +115,16 @@ static int64_t deadline_after(double seconds) {
     return sdx_clock_ns() + (int64_t)ceil(seconds * 1e9);
 }
 
-static sdx_status attempt(sdx_session *session, sdx_run *run, const sdx_argument *arguments, const bool *wanted,
-                          sdx_value **results) {
+static sdx_status attempt(sdx_session *session, sdx_run *run, const sdx_argument *arguments, sdx_value *const *given,
+                          const bool *wanted, sdx_value **results) {
     int n_inputs = session->model->graph->n_inputs, n_outputs = session->model->graph->n_outputs;
-    SDX_TRY(sdx_run_graph(run, session->main, arguments, n_inputs, results));
+    SDX_TRY(sdx_run_graph(run, session->main, arguments, n_inputs, given, results));
     for (int j = 0; j < n_outputs; j++) {
         if (wanted[j]) continue;
         sdx_value_release(results[j]);
         results[j] = NULL;
     }
-    sdx_status status = make_own(results, (size_t)n_outputs, run);
+    sdx_status status = make_own(results, (size_t)n_outputs, given, run);
     for (int j = 0; j < n_outputs && status; j++) {
         sdx_value_release(results[j]);
         results[j] = NULL;
@@ -112,8 +140,9 @@ static void take_inputs(const sdx_graph *graph, sdx_value *const *inputs, sdx_ar
     }
 }
 
-sdx_status sdx_session_execute(sdx_session *session, const sdx_run_options *options, sdx_value *const *inputs,
-                               const bool *wanted, sdx_value **results, sdx_error *error) {
+sdx_status sdx_session_execute_into(sdx_session *session, const sdx_run_options *options, sdx_value *const *inputs,
+                                    sdx_value *const *given, const bool *wanted, sdx_value **results,
+                                    sdx_error *error) {
     enum { FEW = 16 };
     sdx_error own = {0};
     sdx_argument few[FEW], *arguments = few;
@@ -134,14 +163,19 @@ sdx_status sdx_session_execute(sdx_session *session, const sdx_run_options *opti
         if (!arguments) return run.error->status;
     }
     take_inputs(graph, inputs, arguments);
-    sdx_status status = attempt(session, &run, arguments, wanted, results);
+    sdx_status status = attempt(session, &run, arguments, given, wanted, results);
     if (run.error->status == SDX_LIMIT && sdx_plans_trim(session->plans)) {
         *run.error = (sdx_error){0};
         run.trips = 0;
-        status = attempt(session, &run, arguments, wanted, results);
+        status = attempt(session, &run, arguments, given, wanted, results);
     }
     if (arguments != few) sdx_memory_free(session->memory, arguments);
     return status ? sdx_error_context(run.error, "running '%s'", run.model) : SDX_OK;
+}
+
+sdx_status sdx_session_execute(sdx_session *session, const sdx_run_options *options, sdx_value *const *inputs,
+                               const bool *wanted, sdx_value **results, sdx_error *error) {
+    return sdx_session_execute_into(session, options, inputs, NULL, wanted, results, error);
 }
 
 /* ---- What it tells -------------------------------------------------------------------------------------------- */

@@ -35,6 +35,13 @@ static sdx_status check_graph(sdx_model *model, sdx_error *error) {
     return sdx_load_bind_graph(model->graph, error);
 }
 
+static sdx_status optimise(sdx_model *model, const sdx_model_options *options, const sdx_type *declared,
+                           sdx_error *error) {
+    SDX_TRY(in_stage(model, "optimising", sdx_pass_run_all(model, options->optimise, options->threads, error), error));
+    model->optimise = options->optimise;
+    return sdx_load_describe(model, declared, error);
+}
+
 static sdx_status finish(sdx_model *model, const sdx_model_options *options, sdx_error *error) {
     const sdx_type *declared = declared_outputs(model, error);
     if (!declared) return SDX_OUT_OF_MEMORY;
@@ -42,9 +49,7 @@ static sdx_status finish(sdx_model *model, const sdx_model_options *options, sdx
     SDX_TRY(in_stage(model, "shape inference of", sdx_infer_graph(model->graph, error), error));
     SDX_TRY(in_stage(model, "differentiation in", sdx_autodiff_expand(model->graph, error), error));
     SDX_TRY(in_stage(model, "differentiation in", sdx_settle_graph(model->graph, error), error));
-    SDX_TRY(in_stage(model, "optimising", sdx_pass_run_all(model, options->optimise, options->threads, error), error));
-    model->optimise = options->optimise;
-    return sdx_load_describe(model, declared, error);
+    return optimise(model, options, declared, error);
 }
 
 static const sdx_model_options defaults = {.size = sizeof defaults};
@@ -54,6 +59,12 @@ sdx_status sdx_load_finish(sdx_model *model, const sdx_model_options *options, s
     if (!error) error = &own;
     sdx_status status = finish(model, options ? options : &defaults, error);
     return error->status != SDX_OK ? error->status : status;
+}
+
+sdx_status sdx_load_emitted(sdx_model *model, const sdx_model_options *options, sdx_error *error) {
+    SDX_TRY(sdx_settle_graph(model->graph, error));
+    const sdx_type *declared = declared_outputs(model, error);
+    return declared ? optimise(model, options, declared, error) : SDX_OUT_OF_MEMORY;
 }
 
 sdx_status sdx_load_source(const sdx_source *source, const char *name, const sdx_model_options *options,

@@ -12,6 +12,9 @@ sdx_status sdx_load_source(const sdx_source *source, const char *name, const sdx
 /* For a model whose graph was built in memory: resolve operators, upgrade, bind, infer, run passes, describe inputs
  * and outputs. opsets must be set. */
 sdx_status sdx_load_finish(sdx_model *model, const sdx_model_options *options, sdx_error *error);
+/* The same for a graph that patches emitted into and whose other nodes are bound and inferred: what was emitted is
+ * settled, passes run, inputs and outputs are described. `error` must not be NULL. */
+sdx_status sdx_load_emitted(sdx_model *model, const sdx_model_options *options, sdx_error *error);
 /* Resolves and binds one node that a pass or a gradient emitted (newest form). */
 sdx_status sdx_bind_node(sdx_graph *graph, sdx_node *node, sdx_error *error);
 
