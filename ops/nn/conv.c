@@ -3,13 +3,8 @@
 #include "ops/nn/convolve.h"
 #include <inttypes.h>
 
-typedef struct conv_params {
-    sdx_window_attrs window;
-    int64_t group;
-} conv_params;
-
-static sdx_status conv_bind(sdx_bind *bind, void *params) {
-    conv_params *p = params;
+sdx_status sdx_conv_bind(sdx_bind *bind, void *params) {
+    sdx_conv_params *p = params;
     p->group = sdx_bind_int(bind, "group");
     return sdx_window_bind(bind, SDX_WINDOW_DILATIONS, &p->window);
 }
@@ -80,7 +75,7 @@ sdx_status sdx_convolution_infer(sdx_error *error, const sdx_window_attrs *attrs
 }
 
 static sdx_status conv_infer(sdx_infer *infer, const void *params) {
-    const conv_params *p = params;
+    const sdx_conv_params *p = params;
     sdx_convolution conv = {0};
     bool known = false;
     return sdx_convolution_infer(infer->error, &p->window, p->group, infer->in[0], infer->in[1],
@@ -88,7 +83,7 @@ static sdx_status conv_infer(sdx_infer *infer, const void *params) {
 }
 
 static size_t conv_scratch(const sdx_infer *infer, const void *params) {
-    const conv_params *p = params;
+    const sdx_conv_params *p = params;
     sdx_convolution conv = {0};
     sdx_type y = sdx_type_make(infer->in[0]->dtype, -1);
     bool known = false;
@@ -98,7 +93,7 @@ static size_t conv_scratch(const sdx_infer *infer, const void *params) {
 }
 
 static sdx_status conv_compute(sdx_compute *compute, const void *params) {
-    const conv_params *p = params;
+    const sdx_conv_params *p = params;
     const sdx_tensor *x = compute->in[0], *w = compute->in[1], *b = compute->n_in > 2 ? compute->in[2] : NULL;
     sdx_convolution conv = {0};
     sdx_type x_type = sdx_type_of_tensor(x), w_type = sdx_type_of_tensor(w), y = sdx_type_make(x->dtype, -1);
@@ -109,17 +104,16 @@ static sdx_status conv_compute(sdx_compute *compute, const void *params) {
     return sdx_convolution_run(compute, &conv, compute->scratch);
 }
 
-#define CONV_ATTRIBUTES "auto_pad:string=NOTSET dilations:ints group:int=1 kernel_shape:ints pads:ints strides:ints"
-
 const sdx_op sdx_op_Conv = {
     .domain = "",
     .name = "Conv",
-    .versions = (const sdx_op_version[]){{1, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT, CONV_ATTRIBUTES},
-                                         {11, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT, CONV_ATTRIBUTES},
-                                         {22, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT_BF, CONV_ATTRIBUTES},
+    .versions = (const sdx_op_version[]){{1, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT, SDX_CONV_ATTRIBUTES},
+                                         {11, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT, SDX_CONV_ATTRIBUTES},
+                                         {22, "X:T W:T B:T? -> Y:T", "T=" SDX_T_FLOAT_BF, SDX_CONV_ATTRIBUTES},
                                          {0}},
-    .params_size = sizeof(conv_params),
-    .bind = conv_bind,
+    .params_size = sizeof(sdx_conv_params),
+    .bind = sdx_conv_bind,
     .infer = conv_infer,
     .scratch = conv_scratch,
-    .compute = conv_compute};
+    .compute = conv_compute,
+    .grad = sdx_conv_grad};

@@ -2,8 +2,7 @@
  * The gradient of Conv with respect to its input, as an operator: every input element adds W, scaled by it, to the
  * output window it stands for. As a product: T[m, tap] = sum over c of W[c, m, tap] X[c], then T is added into place;
  * each output plane is summed by one worker in a fixed order. 16-bit floats are summed in f32. */
-#include "ops/math/product.h"
-#include "ops/nn/window.h"
+#include "ops/nn/convolve.h"
 #include "runtime/base/half.h"
 #include <inttypes.h>
 #include <string.h>
@@ -275,6 +274,64 @@ static sdx_status transpose_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+/* The window of Conv from Y to X, in numbers; *cut: such a Conv would go past X. */
+static sdx_status reverse(sdx_grad *grad, const transpose_params *p, sdx_window *w, bool *cut) {
+    const sdx_graph_value *values = grad->patch->graph->values;
+    const sdx_type *x = &values[grad->node->in[0]].type, *weight = &values[grad->node->in[1]].type;
+    const int rank = x->rank >= 0 ? x->rank : weight->rank;
+    int64_t in[SDX_MAX_SPATIAL], kernel[SDX_MAX_SPATIAL];
+    bool known = x->rank >= 0 && weight->rank >= 0;
+    *cut = false;
+    if (rank < 3) return sdx_fail(grad->error, SDX_UNSUPPORTED, "the rank of 'X' must be known to differentiate");
+    for (int d = 0; d < rank - 2; d++) {
+        in[d] = x->rank >= 0 ? x->dim[d + 2] : -1;
+        kernel[d] = weight->rank >= 0 && weight->dim[d + 2] > 0 ? weight->dim[d + 2] : 1;
+        known = known && in[d] > 0 && weight->dim[d + 2] > 0;
+    }
+    if (!known &&
+        (p->output_shape.n || p->window.auto_pad == SDX_PAD_SAME_UPPER || p->window.auto_pad == SDX_PAD_SAME_LOWER))
+        return sdx_fail(grad->error, SDX_UNSUPPORTED,
+                        "the spatial dimensions of 'X' and 'W' must be known where they decide the padding");
+    if (!known) memset(in, -1, sizeof in);
+    SDX_TRY(make_window(grad->error, p, rank - 2, in, kernel, w));
+    for (int d = 0; d < w->rank; d++) {
+        const int64_t extra = known                 ? w->out[d] + w->begin[d] + w->end[d] - sdx_window_extent(w, d)
+                              : p->output_padding.n ? p->output_padding.data[d]
+                                                    : 0;
+        *cut = *cut || (known ? extra / w->stride[d] >= w->in[d] : extra >= w->stride[d]);
+    }
+    return SDX_OK;
+}
+
+static sdx_id with_window(sdx_patch *patch, sdx_node *node, const sdx_window *w, int64_t group) {
+    const size_t rank = (size_t)w->rank;
+    int64_t pads[2 * SDX_MAX_SPATIAL];
+    memcpy(pads, w->begin, rank * sizeof *pads);
+    memcpy(pads + rank, w->end, rank * sizeof *pads);
+    sdx_patch_ints(patch, node, "dilations", w->dilation, rank);
+    sdx_patch_int(patch, node, "group", group);
+    sdx_patch_ints(patch, node, "pads", pads, 2 * rank);
+    sdx_patch_ints(patch, node, "strides", w->stride, rank);
+    return node->out[0];
+}
+
+/* dX = Conv(dY, W), and dW is that Conv's, with dY as its input and X as what its output is multiplied with. */
+static sdx_status transpose_grad(sdx_grad *grad, const void *params) {
+    const transpose_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id X = grad->node->in[0], W = grad->node->in[1], dY = grad->dY[0], in[2] = {dY, W};
+    sdx_window w;
+    bool cut = false;
+    SDX_TRY(reverse(grad, p, &w, &cut));
+    if (grad->needed[0]) {
+        grad->dX[0] = with_window(patch, sdx_patch_node(patch, "", "Conv", 2, in, 1), &w, p->group);
+        if (cut) grad->dX[0] = sdx_conv_grad_trim(patch, grad->dX[0], X, w.rank + 2);
+    }
+    if (grad->needed[1]) grad->dX[1] = with_window(patch, sdx_conv_grad_weight(patch, dY, X, W), &w, p->group);
+    if (grad->node->n_in > 2 && grad->needed[2]) grad->dX[2] = sdx_conv_grad_bias(patch, dY, w.rank + 2);
+    return patch->status;
+}
+
 #define TRANSPOSE_ATTRIBUTES                                                                                           \
     "auto_pad:string=NOTSET dilations:ints group:int=1 kernel_shape:ints output_padding:ints output_shape:ints "       \
     "pads:ints strides:ints"
@@ -290,4 +347,5 @@ const sdx_op sdx_op_ConvTranspose = {
     .bind = transpose_bind,
     .infer = transpose_infer,
     .scratch = transpose_scratch,
-    .compute = transpose_compute};
+    .compute = transpose_compute,
+    .grad = transpose_grad};

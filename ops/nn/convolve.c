@@ -12,6 +12,8 @@ static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 enum { NARROW_TAPS = 128 }; /* 16-bit weights of a depthwise plane are widened on the stack */
 
 bool sdx_convolution_is_depthwise(const sdx_convolution *conv) {
+    for (int d = 0; d < conv->window.rank; d++)
+        if (conv->window.begin[d] < 0 || conv->window.end[d] < 0) return false; /* of a gradient: parts are not read */
     return conv->group > 1 && conv->channels == conv->group && conv->window.rank <= 2 && conv->dtype != SDX_F64 &&
            (conv->dtype == SDX_F32 || sdx_window_product(conv->window.kernel, conv->window.rank) <= NARROW_TAPS);
 }

@@ -27,4 +27,21 @@ sdx_status sdx_convolution_run(sdx_compute *compute, const sdx_convolution *conv
 sdx_status sdx_convolution_infer(sdx_error *error, const sdx_window_attrs *attrs, int64_t group, const sdx_type *x,
                                  const sdx_type *w, const sdx_type *b, sdx_type *y, sdx_convolution *conv, bool *known);
 
+/* The attributes of Conv. */
+typedef struct sdx_conv_params {
+    sdx_window_attrs window;
+    int64_t group;
+} sdx_conv_params;
+sdx_status sdx_conv_bind(sdx_bind *bind, void *params);
+#define SDX_CONV_ATTRIBUTES                                                                                            \
+    "auto_pad:string=NOTSET dilations:ints group:int=1 kernel_shape:ints pads:ints strides:ints"
+
+/* For gradients: ConvGradWeight(X, dY), with the shape of W, as a node without attributes. */
+sdx_node *sdx_conv_grad_weight(sdx_patch *patch, sdx_id X, sdx_id dY, sdx_id W);
+/* x with its spatial dimensions cut down to the lengths of `like`, which has this rank. */
+sdx_id sdx_conv_grad_trim(sdx_patch *patch, sdx_id x, sdx_id like, int rank);
+/* dY summed for each map. */
+sdx_id sdx_conv_grad_bias(sdx_patch *patch, sdx_id dY, int rank);
+sdx_status sdx_conv_grad(sdx_grad *grad, const void *params);
+
 #endif

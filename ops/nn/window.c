@@ -134,3 +134,12 @@ void sdx_window_inside(const sdx_window *w, int d, int64_t k, int64_t *first, in
     *first = from < to ? from : to;
     *last = to;
 }
+
+int64_t sdx_common_divisor(int64_t a, int64_t b) {
+    while (b) {
+        const int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}

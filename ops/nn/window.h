@@ -45,6 +45,8 @@ static inline int64_t sdx_window_product(const int64_t *dims, int rank) {
     return n;
 }
 
+int64_t sdx_common_divisor(int64_t a, int64_t b); /* the greatest */
+
 /* For pools: the window of input `type`; out[0] gets N, C and the sizes. */
 sdx_status sdx_window_infer_pool(sdx_infer *infer, const sdx_window_attrs *attrs);
 /* For pools at run time. */
