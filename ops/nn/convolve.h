@@ -33,8 +33,7 @@ typedef struct sdx_conv_params {
     int64_t group;
 } sdx_conv_params;
 sdx_status sdx_conv_bind(sdx_bind *bind, void *params);
-#define SDX_CONV_ATTRIBUTES                                                                                            \
-    "auto_pad:string=NOTSET dilations:ints group:int=1 kernel_shape:ints pads:ints strides:ints"
+#define SDX_CONV_ATTRIBUTES "auto_pad:string=NOTSET dilations:ints group:int=1 kernel_shape:ints pads:ints strides:ints"
 
 /* For gradients: ConvGradWeight(X, dY), with the shape of W, as a node without attributes. */
 sdx_node *sdx_conv_grad_weight(sdx_patch *patch, sdx_id X, sdx_id dY, sdx_id W);
