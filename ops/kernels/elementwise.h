@@ -6,12 +6,15 @@
 #include "sardonyx.h"
 
 /* f32 and f64; those from Abs on (some) integers or bool too. y has the dtype of x, but bool for the last two.
+ * A Slope is the derivative; at a kink, what PyTorch takes.
  * p[0], p[1] are alpha, gamma | alpha, beta | bias, lambd | detect_negative, detect_positive. */
 // clang-format off
 #define SDX_UNARY_MAP(X) \
     X(Floor) X(Ceil) X(Round) X(Sqrt) X(Reciprocal) X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan) \
     X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh) X(Sigmoid) X(LeakyRelu) X(Elu) X(Selu) X(Celu) \
     X(ThresholdedRelu) X(Softplus) X(Softsign) X(HardSigmoid) X(HardSwish) X(Swish) X(Mish) X(Gelu) X(GeluTanh) \
+    X(EluSlope) X(SeluSlope) X(CeluSlope) X(HardSwishSlope) X(SwishSlope) X(MishSlope) X(GeluSlope) \
+    X(GeluTanhSlope) X(ErfSlope) \
     X(Abs) X(Neg) X(Sign) X(Relu) X(Shrink) X(Erf) X(Not) X(BitwiseNot) X(IsNaN) X(IsInf)
 // clang-format on
 typedef enum sdx_unary_id {

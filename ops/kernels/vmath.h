@@ -122,4 +122,32 @@ static inline vf vf_mish(vf x) {
     return x * (m / (m + vf_set(2.0F)));
 }
 
+/* ---- Derivatives; the clamps keep infinity times zero out ---- */
+
+/* of z sigmoid(z) */
+static inline vf vf_swish_slope(vf z) {
+    vf x = vf_clamp(z, -104.0F, 104.0F), one = vf_set(1.0F);
+    return vf_sigmoid(x) * vf_fma(x, vf_sigmoid(vf_neg(x)), one);
+}
+
+/* t + x sigmoid(x) (1 - t^2), t = m / (m + 2) as above */
+static inline vf vf_mish_slope(vf v) {
+    vf x = vf_clamp(v, -104.0F, 20.0F), two = vf_set(2.0F);
+    vf e = vf_exp(x), m = e * (e + two), r = vf_set(1.0F) / (m + two);
+    vf bend = vf_set(4.0F) * (m + vf_set(1.0F)) * r * r;
+    return vf_fma(x * vf_sigmoid(x), bend, m * r);
+}
+
+static inline vf vf_gelu_slope(vf x) {
+    vf half = vf_set(0.5F), density = vf_exp(vf_neg(x * x * half)) * vf_set(0.39894228F);
+    return vf_fma(x, density, vf_fma(vf_erf(x * vf_set(0.707106781F)), half, half));
+}
+
+static inline vf vf_gelu_tanh_slope(vf v) {
+    vf x = vf_clamp(v, -20.0F, 20.0F), z = x * x, one = vf_set(1.0F);
+    vf u = vf_fma(z, vf_set(0.0713548163F), vf_set(1.59576912F)) * x;
+    vf slope = vf_fma(z, vf_set(0.214064449F), vf_set(1.59576912F));
+    return vf_sigmoid(u) * vf_fma(x * slope, vf_sigmoid(vf_neg(u)), one);
+}
+
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Clip: min(max(input, min), max), so max where min > max; NaN stays NaN. Until opset 10 the bounds were attributes,
  * and are f32 whatever the type. */
+#include "ops/grad.h"
 #include "ops/math/elementwise.h"
 #include "ops/move.h"
 
@@ -97,6 +98,41 @@ static sdx_status clip_compute(sdx_compute *compute, const void *params) {
     return sdx_loop_run(compute, &loop, SDX_GRAIN_CHEAP, clip_piece, &context);
 }
 
+/* Bound k as a value of the graph; SDX_NONE: there is none. */
+static sdx_id bound_value(sdx_grad *grad, const clip_params *p, int k) {
+    if (!p->attributes) return sdx_grad_in(grad, k);
+    if (!(k == 1 ? p->has_min : p->has_max)) return SDX_NONE;
+    return sdx_grad_scalar(grad->patch, grad->node->in[0], (double)(k == 1 ? p->min : p->max));
+}
+
+/* a and b, of which one may be missing */
+static sdx_id both(sdx_patch *patch, const char *op_type, sdx_id a, sdx_id b) {
+    return a == SDX_NONE ? b : b == SDX_NONE ? a : sdx_emit2(patch, op_type, a, b);
+}
+
+/* At a bound the gradient goes to the input; where min > max it goes to max. */
+static sdx_status clip_grad(sdx_grad *grad, const void *params) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id x = grad->node->in[0], dY = grad->dY[0], zero = sdx_grad_scalar(patch, x, 0);
+    const sdx_id min = bound_value(grad, params, 1), max = bound_value(grad, params, 2);
+    const bool low = min != SDX_NONE, high = max != SDX_NONE;
+    sdx_id above = low ? sdx_emit2(patch, "GreaterOrEqual", x, min) : SDX_NONE;
+    sdx_id below = high ? sdx_emit2(patch, "LessOrEqual", x, max) : SDX_NONE;
+    sdx_id inside = both(patch, "And", above, below);
+    grad->dX[0] = inside == SDX_NONE ? dY : sdx_emit3(patch, "Where", inside, dY, zero);
+    sdx_id apart = low && high ? sdx_emit2(patch, "Less", min, max) : SDX_NONE;
+    if (low && grad->node->n_in > 1 && grad->needed[1]) {
+        sdx_id at_min = both(patch, "And", sdx_emit2(patch, "Less", x, min), apart);
+        grad->dX[1] = sdx_emit3(patch, "Where", at_min, dY, zero);
+    }
+    if (high && grad->node->n_in > 2 && grad->needed[2]) {
+        sdx_id crossed = low ? sdx_emit2(patch, "Less", max, min) : SDX_NONE;
+        sdx_id at_max = both(patch, "Or", sdx_emit2(patch, "Greater", x, max), crossed);
+        grad->dX[2] = sdx_emit3(patch, "Where", at_max, dY, zero);
+    }
+    return patch->status;
+}
+
 #define BOUNDED "input:T min:T? max:T? -> output:T"
 const sdx_op sdx_op_Clip = {
     .domain = "",
@@ -115,5 +151,6 @@ const sdx_op sdx_op_Clip = {
     .bind = clip_bind,
     .infer = clip_infer,
     .compute = clip_compute,
+    .grad = clip_grad,
     .flags = SDX_OP_INPLACE,
 };

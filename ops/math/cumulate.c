@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * CumSum, CumProd: running sums and products along an axis; exclusive leaves the element itself out, reverse runs from
  * the end. Floats run in f64 and are rounded at each element, integers wrap. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include "ops/move.h"
@@ -144,6 +145,41 @@ static sdx_status cumulate_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, task.view.outer * task.view.inner, sdx_grain(2 * task.view.n), cumulate_chunk, &task);
 }
 
+/* A running sum or product along the node's axis. */
+static sdx_id run_along(sdx_grad *grad, const char *op_type, sdx_id x, bool exclusive, bool reverse) {
+    sdx_id in[2] = {x, grad->node->in[1]};
+    sdx_node *node = sdx_patch_node(grad->patch, "", op_type, 2, in, 1);
+    sdx_patch_int(grad->patch, node, "exclusive", exclusive);
+    sdx_patch_int(grad->patch, node, "reverse", reverse);
+    return node->out[0];
+}
+
+static sdx_status cum_sum_grad(sdx_grad *grad, const void *params) {
+    const cumulate_params *p = params;
+    grad->dX[0] = run_along(grad, "CumSum", grad->dY[0], p->exclusive, !p->reverse);
+    return grad->patch->status;
+}
+
+/* Before the first zero dX = rest(dY Y) / X, with rest the sum from here on; at the zero itself rest(dY Y') where Y' is
+ * the product with that zero left out; 0 behind it. */
+static sdx_status cum_prod_grad(sdx_grad *grad, const void *params) {
+    const cumulate_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id X = grad->node->in[0], dY = grad->dY[0];
+    sdx_id zero = sdx_grad_scalar(patch, X, 0), one = sdx_grad_scalar(patch, X, 1);
+    sdx_id is_zero = sdx_emit2(patch, "Equal", X, zero);
+    sdx_id met = run_along(grad, "CumSum", sdx_grad_cast(patch, is_zero, X), false, p->reverse);
+    sdx_id first = sdx_emit2(patch, "And", is_zero, sdx_emit2(patch, "Equal", met, one));
+    sdx_id without = run_along(grad, "CumProd", sdx_emit3(patch, "Where", first, one, X), p->exclusive, p->reverse);
+    sdx_id before = sdx_emit2(patch, "Mul", dY, grad->node->out[0]), at = sdx_emit2(patch, "Mul", dY, without);
+    before = run_along(grad, "CumSum", before, p->exclusive, !p->reverse);
+    before = sdx_emit2(patch, "Div", before, sdx_grad_nonzero(patch, X, X));
+    at = run_along(grad, "CumSum", at, p->exclusive, !p->reverse);
+    sdx_id none = sdx_emit2(patch, "Equal", met, zero);
+    grad->dX[0] = sdx_emit3(patch, "Where", none, before, sdx_emit3(patch, "Where", first, at, zero));
+    return patch->status;
+}
+
 #define WIDE  "|i32|i64|u32|u64"
 #define XY    "x:T axis:T2 -> y:T"
 #define AXES  " T2=i32|i64"
@@ -162,6 +198,7 @@ const sdx_op sdx_op_CumSum = {
     .bind = cum_sum_bind,
     .infer = cumulate_infer,
     .compute = cumulate_compute,
+    .grad = cum_sum_grad,
 };
 
 const sdx_op sdx_op_CumProd = {
@@ -172,4 +209,5 @@ const sdx_op sdx_op_CumProd = {
     .bind = cum_prod_bind,
     .infer = cumulate_infer,
     .compute = cumulate_compute,
+    .grad = cum_prod_grad,
 };

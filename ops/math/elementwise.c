@@ -39,7 +39,8 @@ static int64_t unary_grain(sdx_unary_id id, sdx_dtype work) {
     static const bool costly[SDX_UNARY_COUNT] = {
 #define X(name) [SDX_UNARY_##name] = true,
         X(Exp) X(Log) X(Sin) X(Cos) X(Tan) X(Asin) X(Acos) X(Atan) X(Sinh) X(Cosh) X(Tanh) X(Asinh) X(Acosh) X(Atanh)
-            X(Sigmoid) X(Elu) X(Selu) X(Celu) X(Softplus) X(Swish) X(Mish) X(Gelu) X(GeluTanh) X(Erf)
+            X(Sigmoid) X(Elu) X(Selu) X(Celu) X(Softplus) X(Swish) X(Mish) X(Gelu) X(GeluTanh) X(Erf) X(EluSlope)
+                X(SeluSlope) X(CeluSlope) X(SwishSlope) X(MishSlope) X(GeluSlope) X(GeluTanhSlope) X(ErfSlope)
 #undef X
     };
     return !costly[id] ? SDX_GRAIN_CHEAP : work == SDX_F32 ? SDX_GRAIN_MATH : SDX_GRAIN_HEAVY;

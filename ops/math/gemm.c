@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Y = alpha A' B' + beta C, where A' is A or its transpose. C broadcasts to [M, N]; until version 6 it had to have that
  * shape unless the attribute broadcast was set, and from 11 it may be absent. */
+#include "ops/grad.h"
 #include "ops/math/product.h"
 
 typedef struct gemm_params {
@@ -78,6 +79,30 @@ static sdx_status gemm_compute(sdx_compute *compute, const void *params) {
     return sdx_product_run(compute, &product, compute->scratch);
 }
 
+static sdx_id gemm(sdx_patch *patch, sdx_id a, sdx_id b, bool trans_a, bool trans_b, float alpha) {
+    sdx_node *node = sdx_patch_node(patch, "", "Gemm", 2, (sdx_id[]){a, b}, 1);
+    sdx_patch_int(patch, node, "transA", trans_a);
+    sdx_patch_int(patch, node, "transB", trans_b);
+    sdx_patch_float(patch, node, "alpha", alpha);
+    return node->out[0];
+}
+
+/* dA' = alpha dY B'^T, dB' = alpha A'^T dY, dC = beta dY */
+static sdx_status gemm_grad(sdx_grad *grad, const void *params) {
+    const gemm_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id A = grad->node->in[0], B = grad->node->in[1], dY = grad->dY[0];
+    if (grad->needed[0])
+        grad->dX[0] = p->trans_a ? gemm(patch, B, dY, p->trans_b, true, p->alpha)
+                                 : gemm(patch, dY, B, false, !p->trans_b, p->alpha);
+    if (grad->needed[1])
+        grad->dX[1] = p->trans_b ? gemm(patch, dY, A, true, p->trans_a, p->alpha)
+                                 : gemm(patch, A, dY, !p->trans_a, false, p->alpha);
+    if (grad->node->n_in > 2 && grad->needed[2])
+        grad->dX[2] = p->beta == 1 ? dY : sdx_emit2(patch, "Mul", dY, sdx_grad_scalar(patch, A, (double)p->beta));
+    return patch->status;
+}
+
 const sdx_op sdx_op_Gemm = {
     .domain = "",
     .name = "Gemm",
@@ -98,4 +123,5 @@ const sdx_op sdx_op_Gemm = {
     .bind = gemm_bind,
     .infer = gemm_infer,
     .scratch = gemm_scratch,
-    .compute = gemm_compute};
+    .compute = gemm_compute,
+    .grad = gemm_grad};

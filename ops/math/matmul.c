@@ -2,6 +2,7 @@
  * Y = A B as numpy.matmul: leading dimensions broadcast; a vector is a row on the left and a column on the right, and
  * its dimension of 1 is dropped from Y. */
 #include "ops/math/matmul.h"
+#include "ops/grad.h"
 
 static int64_t dim_of(const sdx_matmul_side *side, int d) { return d < 0 ? 1 : side->dim[d]; }
 
@@ -95,6 +96,59 @@ static sdx_status matmul_compute(sdx_compute *compute, const void *params) {
     return sdx_product_run(compute, &product, compute->scratch);
 }
 
+/* The last two dimensions exchanged. */
+static sdx_id turned(sdx_patch *patch, sdx_id x, int rank) {
+    int64_t perm[SDX_MAX_RANK];
+    for (int d = 0; d < rank; d++) perm[d] = d < rank - 2 ? d : 2 * rank - 3 - d;
+    sdx_node *node = sdx_patch_node(patch, "", "Transpose", 1, &x, 1);
+    sdx_patch_ints(patch, node, "perm", perm, (size_t)rank);
+    return node->out[0];
+}
+
+static sdx_id unsqueezed(sdx_patch *patch, sdx_id x, int64_t axis) {
+    return sdx_emit2(patch, "Unsqueeze", x, sdx_patch_i64s(patch, &axis, 1));
+}
+
+static sdx_id rows(sdx_patch *patch, sdx_id x, int rank) {
+    return rank == 2 ? x : sdx_emit_int(patch, "Flatten", x, SDX_NONE, "axis", -1);
+}
+
+/* One matrix B for all rows of A: two products, whatever the batch. */
+static void grad_of_rows(sdx_grad *grad, int rank) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id A = grad->node->in[0], B = grad->node->in[1], dY = rows(patch, grad->dY[0], rank);
+    if (grad->needed[0]) {
+        sdx_id dA = sdx_emit_int(patch, "Gemm", dY, B, "transB", 1);
+        grad->dX[0] = rank == 2 ? dA : sdx_grad_reshape(patch, dA, A);
+    }
+    if (grad->needed[1]) grad->dX[1] = sdx_emit_int(patch, "Gemm", rows(patch, A, rank), dY, "transA", 1);
+}
+
+/* dA = dY B^T, dB = A^T dY; a vector is first made the matrix it stands for. */
+static sdx_status matmul_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    sdx_patch *patch = grad->patch;
+    sdx_id A = grad->node->in[0], B = grad->node->in[1], dY = grad->dY[0];
+    int a = sdx_grad_type(patch, A)->rank, b = sdx_grad_type(patch, B)->rank;
+    if (a < 0 || b < 0)
+        return sdx_fail(grad->error, SDX_UNSUPPORTED, "the rank of input '%s' must be known for the gradient",
+                        a < 0 ? "A" : "B");
+    if (a >= 2 && b == 2) {
+        grad_of_rows(grad, a);
+        return patch->status;
+    }
+    const bool row = a == 1, column = b == 1;
+    if (column) B = unsqueezed(patch, B, 1), dY = unsqueezed(patch, dY, -1), b = 2;
+    if (row) A = unsqueezed(patch, A, 0), dY = unsqueezed(patch, dY, -2), a = 2;
+    if (grad->needed[0]) grad->dX[0] = sdx_emit2(patch, "MatMul", dY, turned(patch, B, b));
+    if (grad->needed[1]) grad->dX[1] = sdx_emit2(patch, "MatMul", turned(patch, A, a), dY);
+    if (column && grad->needed[1])
+        grad->dX[1] = sdx_emit2(patch, "Squeeze", grad->dX[1], sdx_patch_i64s(patch, (int64_t[]){-1}, 1));
+    if (row && grad->needed[0])
+        grad->dX[0] = sdx_emit2(patch, "Squeeze", grad->dX[0], sdx_patch_i64s(patch, (int64_t[]){-2}, 1));
+    return patch->status;
+}
+
 const sdx_op sdx_op_MatMul = {
     .domain = "",
     .name = "MatMul",
@@ -104,4 +158,5 @@ const sdx_op sdx_op_MatMul = {
                                          {0}},
     .infer = matmul_infer,
     .scratch = matmul_scratch,
-    .compute = matmul_compute};
+    .compute = matmul_compute,
+    .grad = matmul_grad};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * PRelu: Y = X where X >= 0, else slope X; slope is broadcast to X, not the other way. Until opset 6 it was one value,
  * or one for each channel (axis 1). */
+#include "ops/grad.h"
 #include "ops/math/elementwise.h"
 #include <inttypes.h>
 
@@ -54,6 +55,32 @@ static sdx_status prelu_compute(sdx_compute *compute, const void *params) {
     return sdx_binary_run(compute, SDX_BINARY_PRelu, x, &slope, y, sdx_binary_work_of(x, y));
 }
 
+/* The slope in front of the dimensions it belongs to: of the old form, ones behind it. */
+static sdx_id placed_slope(sdx_grad *grad, const prelu_params *p, sdx_id X, sdx_id slope) {
+    const int rank = sdx_grad_type(grad->patch, X)->rank;
+    if (!p->legacy || rank <= 2 || sdx_grad_type(grad->patch, slope)->rank != 1) return slope;
+    int64_t axes[SDX_MAX_RANK];
+    for (int d = 0; d < rank - 2; d++) axes[d] = d + 1;
+    return sdx_emit2(grad->patch, "Unsqueeze", slope, sdx_patch_i64s(grad->patch, axes, (size_t)rank - 2));
+}
+
+/* At 0 the slope counts, as for the negative. */
+static sdx_status prelu_grad(sdx_grad *grad, const void *params) {
+    sdx_patch *patch = grad->patch;
+    sdx_id X = grad->node->in[0], own = grad->node->in[1], dY = grad->dY[0], zero = sdx_grad_scalar(patch, X, 0);
+    sdx_id slope = placed_slope(grad, params, X, own);
+    sdx_id positive = sdx_emit2(patch, "Greater", X, zero);
+    if (grad->needed[0]) grad->dX[0] = sdx_emit3(patch, "Where", positive, dY, sdx_emit2(patch, "Mul", dY, slope));
+    if (!grad->needed[1]) return patch->status;
+    sdx_id dslope = sdx_emit3(patch, "Where", positive, zero, sdx_emit2(patch, "Mul", dY, X));
+    if (slope != own) {
+        sdx_id to[2] = {dslope, sdx_emit1(patch, "Shape", slope)};
+        dslope = sdx_grad_reshape(patch, sdx_patch_node(patch, "sdx", "SumTo", 2, to, 1)->out[0], own);
+    }
+    grad->dX[1] = dslope;
+    return patch->status;
+}
+
 #define SLOPE         "X:T slope:T -> Y:T"
 #define WIDE_INTEGERS "|i32|i64|u32|u64"
 const sdx_op sdx_op_PRelu = {
@@ -72,5 +99,6 @@ const sdx_op sdx_op_PRelu = {
     .bind = prelu_bind,
     .infer = prelu_infer,
     .compute = prelu_compute,
+    .grad = prelu_grad,
     .flags = SDX_OP_INPLACE,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * TopK: the K largest (smallest) elements along `axis` in order, the lower index first among equals. NaN counts as the
  * largest. Version 1 had K as an attribute. */
+#include "ops/grad.h"
 #include "ops/loop.h"
 #include "ops/move.h"
 #include "ops/order.h"
@@ -152,6 +153,24 @@ static sdx_status top_k_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, lines, sdx_grain(job.n * 4), top_k_lines, &job);
 }
 
+/* What was chosen gets the gradient. */
+static sdx_status top_k_grad(sdx_grad *grad, const void *params) {
+    const top_k_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    sdx_id indices = node->n_out > 1 ? node->out[1] : SDX_NONE;
+    if (indices == SDX_NONE) {
+        sdx_node *twin = sdx_patch_node(patch, "", "TopK", 2, node->in, 2);
+        sdx_patch_attrs_of(patch, twin, node, NULL, 0);
+        indices = twin->out[1];
+    }
+    sdx_id in[3] = {sdx_grad_filled(patch, node->in[0], 0), indices, grad->dY[0]};
+    sdx_node *back = sdx_patch_node(patch, "", "ScatterElements", 3, in, 1);
+    sdx_patch_int(patch, back, "axis", p->axis);
+    grad->dX[0] = back->out[0];
+    return patch->status;
+}
+
 const sdx_op sdx_op_TopK = {
     .domain = "",
     .name = "TopK",
@@ -170,4 +189,5 @@ const sdx_op sdx_op_TopK = {
     .bind = top_k_bind,
     .infer = top_k_infer,
     .compute = top_k_compute,
+    .grad = top_k_grad,
 };

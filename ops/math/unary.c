@@ -1,74 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Elementwise functions of one tensor: one row of unary.def is one operator. Gelu, whose formula an attribute chooses,
  * and IsInf, IsNaN, which give bool, stand below. */
-#include "ops/math/elementwise.h"
+#include "ops/math/unary.h"
 
-typedef struct unary_params {
-    sdx_unary_id id;
-    float p[2];
-} unary_params;
-
-static sdx_status unary_infer(sdx_infer *infer, const void *params) {
+sdx_status sdx_unary_infer(sdx_infer *infer, const void *params) {
     (void)params;
     sdx_infer_same(infer, 0, 0);
     return SDX_OK;
 }
 
-static sdx_status unary_compute(sdx_compute *compute, const void *params) {
-    const unary_params *p = params;
+sdx_status sdx_unary_compute(sdx_compute *compute, const void *params) {
+    const sdx_unary_params *p = params;
     return sdx_unary_run(compute, p->id, p->p);
-}
-
-/* ---- Gradients: Y is the output, which most of them are shortest in ---- */
-
-static sdx_status exp_grad(sdx_grad *grad, const void *params) {
-    (void)params;
-    grad->dX[0] = sdx_emit2(grad->patch, "Mul", grad->dY[0], grad->node->out[0]);
-    return grad->patch->status;
-}
-
-static sdx_status log_grad(sdx_grad *grad, const void *params) {
-    (void)params;
-    grad->dX[0] = sdx_emit2(grad->patch, "Div", grad->dY[0], grad->node->in[0]);
-    return grad->patch->status;
-}
-
-static sdx_status neg_grad(sdx_grad *grad, const void *params) {
-    (void)params;
-    grad->dX[0] = sdx_emit1(grad->patch, "Neg", grad->dY[0]);
-    return grad->patch->status;
-}
-
-/* dY where Y > 0; Sign of a relu is 0 or 1. */
-static sdx_status relu_grad(sdx_grad *grad, const void *params) {
-    (void)params;
-    grad->dX[0] = sdx_emit2(grad->patch, "Mul", grad->dY[0], sdx_emit1(grad->patch, "Sign", grad->node->out[0]));
-    return grad->patch->status;
-}
-
-/* dY Y (1 - Y) */
-static sdx_status sigmoid_grad(sdx_grad *grad, const void *params) {
-    (void)params;
-    sdx_id Y = grad->node->out[0], slope = sdx_emit2(grad->patch, "Sub", Y, sdx_emit2(grad->patch, "Mul", Y, Y));
-    grad->dX[0] = sdx_emit2(grad->patch, "Mul", grad->dY[0], slope);
-    return grad->patch->status;
-}
-
-/* dY / (Y + Y) */
-static sdx_status sqrt_grad(sdx_grad *grad, const void *params) {
-    (void)params;
-    sdx_id Y = grad->node->out[0];
-    grad->dX[0] = sdx_emit2(grad->patch, "Div", grad->dY[0], sdx_emit2(grad->patch, "Add", Y, Y));
-    return grad->patch->status;
-}
-
-/* dY - dY Y^2 */
-static sdx_status tanh_grad(sdx_grad *grad, const void *params) {
-    (void)params;
-    sdx_id Y = grad->node->out[0], dY = grad->dY[0];
-    sdx_id lost = sdx_emit2(grad->patch, "Mul", dY, sdx_emit2(grad->patch, "Mul", Y, Y));
-    grad->dX[0] = sdx_emit2(grad->patch, "Sub", dY, lost);
-    return grad->patch->status;
 }
 
 /* ---- The table ---- */
@@ -78,7 +21,7 @@ static sdx_status tanh_grad(sdx_grad *grad, const void *params) {
 #define TWO(a, b) ONE(a) p->p[1] = sdx_bind_float(bind, b);
 #define UNARY(op, parameters, gradient, ...)                                                                           \
     static sdx_status op##_bind(sdx_bind *bind, void *params) {                                                        \
-        unary_params *p = params;                                                                                      \
+        sdx_unary_params *p = params;                                                                                  \
         p->id = SDX_UNARY_##op;                                                                                        \
         parameters return bind->status;                                                                                \
     }                                                                                                                  \
@@ -90,10 +33,10 @@ static sdx_status tanh_grad(sdx_grad *grad, const void *params) {
                 __VA_ARGS__,                                                                                           \
                 {0, NULL, NULL, NULL},                                                                                 \
             },                                                                                                         \
-        .params_size = sizeof(unary_params),                                                                           \
+        .params_size = sizeof(sdx_unary_params),                                                                       \
         .bind = op##_bind,                                                                                             \
-        .infer = unary_infer,                                                                                          \
-        .compute = unary_compute,                                                                                      \
+        .infer = sdx_unary_infer,                                                                                      \
+        .compute = sdx_unary_compute,                                                                                  \
         .grad = gradient,                                                                                              \
         .flags = SDX_OP_INPLACE,                                                                                       \
     };
@@ -103,7 +46,7 @@ static sdx_status tanh_grad(sdx_grad *grad, const void *params) {
 
 static sdx_status gelu_bind(sdx_bind *bind, void *params) {
     static const char *const allowed[] = {"none", "tanh"};
-    unary_params *p = params;
+    sdx_unary_params *p = params;
     p->id = sdx_bind_choice(bind, "approximate", allowed, 2) == 1 ? SDX_UNARY_GeluTanh : SDX_UNARY_Gelu;
     return bind->status;
 }
@@ -116,10 +59,11 @@ const sdx_op sdx_op_Gelu = {
             {20, SDX_XY, "T=" SDX_T_FLOAT_BF, "approximate:string=none"},
             {0, NULL, NULL, NULL},
         },
-    .params_size = sizeof(unary_params),
+    .params_size = sizeof(sdx_unary_params),
     .bind = gelu_bind,
-    .infer = unary_infer,
-    .compute = unary_compute,
+    .infer = sdx_unary_infer,
+    .compute = sdx_unary_compute,
+    .grad = sdx_Gelu_gradient,
     .flags = SDX_OP_INPLACE,
 };
 
@@ -129,7 +73,7 @@ const sdx_op sdx_op_Gelu = {
 #define F8      "|f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
 
 static sdx_status is_nan_bind(sdx_bind *bind, void *params) {
-    unary_params *p = params;
+    sdx_unary_params *p = params;
     p->id = SDX_UNARY_IsNaN;
     return bind->status;
 }
@@ -144,15 +88,15 @@ const sdx_op sdx_op_IsNaN = {
             {20, TO_BOOL, "T1=" SDX_T_FLOAT_BF F8 " T2=bool", ""},
             {0, NULL, NULL, NULL},
         },
-    .params_size = sizeof(unary_params),
+    .params_size = sizeof(sdx_unary_params),
     .bind = is_nan_bind,
-    .infer = unary_infer,
-    .compute = unary_compute,
+    .infer = sdx_unary_infer,
+    .compute = sdx_unary_compute,
     .grad = sdx_no_gradient,
 };
 
 static sdx_status is_inf_bind(sdx_bind *bind, void *params) {
-    unary_params *p = params;
+    sdx_unary_params *p = params;
     p->id = SDX_UNARY_IsInf;
     p->p[0] = (float)(sdx_bind_int(bind, "detect_negative") != 0);
     p->p[1] = (float)(sdx_bind_int(bind, "detect_positive") != 0);
@@ -169,9 +113,9 @@ const sdx_op sdx_op_IsInf = {
             {20, TO_BOOL, "T1=" SDX_T_FLOAT_BF F8 " T2=bool", DETECT},
             {0, NULL, NULL, NULL},
         },
-    .params_size = sizeof(unary_params),
+    .params_size = sizeof(sdx_unary_params),
     .bind = is_inf_bind,
-    .infer = unary_infer,
-    .compute = unary_compute,
+    .infer = sdx_unary_infer,
+    .compute = sdx_unary_compute,
     .grad = sdx_no_gradient,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Max, Min, Sum, Mean of any number of inputs, broadcast from opset 8 on. NaN in any input gives NaN. Sums of narrow
  * floats run in f32 and are rounded once. */
+#include "ops/grad.h"
 #include "ops/math/elementwise.h"
 #include "ops/move.h"
 
@@ -64,6 +65,30 @@ static sdx_status sum_grad(sdx_grad *grad, const void *params) {
     return grad->patch->status;
 }
 
+static sdx_status mean_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    sdx_patch *patch = grad->patch;
+    const int n = grad->node->n_in;
+    sdx_id share = sdx_emit2(patch, "Div", grad->dY[0], sdx_grad_scalar(patch, grad->node->in[0], n));
+    for (int k = 0; k < n; k++) grad->dX[k] = share;
+    return patch->status;
+}
+
+/* Inputs that tie share evenly. */
+static sdx_status extreme_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    sdx_id n = SDX_NONE;
+    for (int k = 0; k < node->n_in; k++) {
+        grad->dX[k] = sdx_grad_mask(patch, "Equal", node->in[k], node->out[0], node->out[0]);
+        n = k ? sdx_emit2(patch, "Add", n, grad->dX[k]) : grad->dX[k];
+    }
+    sdx_id share = sdx_emit2(patch, "Div", grad->dY[0], n);
+    for (int k = 0; k < node->n_in; k++) grad->dX[k] = sdx_emit2(patch, "Mul", share, grad->dX[k]);
+    return patch->status;
+}
+
 #define VARIADIC(op, output, kernel, is_mean, gradient, ...)                                                           \
     static sdx_status op##_bind(sdx_bind *bind, void *params) {                                                        \
         *(variadic_params *)params = (variadic_params){SDX_BINARY_##kernel, is_mean};                                  \
@@ -87,9 +112,9 @@ static sdx_status sum_grad(sdx_grad *grad, const void *params) {
         .grad = gradient,                                                                                              \
         .flags = SDX_OP_INPLACE,                                                                                       \
     };
-VARIADIC(Max, "max", Max, false, NULL, SDX_V(12, "data_0:T* -> max:T", SDX_T_NUMERIC, ""),
+VARIADIC(Max, "max", Max, false, extreme_grad, SDX_V(12, "data_0:T* -> max:T", SDX_T_NUMERIC, ""),
          SDX_V(13, "data_0:T* -> max:T", SDX_T_NUMERIC_BF, ""))
-VARIADIC(Min, "min", Min, false, NULL, SDX_V(12, "data_0:T* -> min:T", SDX_T_NUMERIC, ""),
+VARIADIC(Min, "min", Min, false, extreme_grad, SDX_V(12, "data_0:T* -> min:T", SDX_T_NUMERIC, ""),
          SDX_V(13, "data_0:T* -> min:T", SDX_T_NUMERIC_BF, ""))
 VARIADIC(Sum, "sum", Add, false, sum_grad, SDX_V(13, "data_0:T* -> sum:T", SDX_T_FLOAT_BF, ""))
-VARIADIC(Mean, "mean", Add, true, NULL, SDX_V(13, "data_0:T* -> mean:T", SDX_T_FLOAT_BF, ""))
+VARIADIC(Mean, "mean", Add, true, mean_grad, SDX_V(13, "data_0:T* -> mean:T", SDX_T_FLOAT_BF, ""))

@@ -44,6 +44,14 @@ static sdx_status settle(walk *w) {
 
 static const sdx_type *type_of(const walk *w, sdx_id id) { return &w->graph->values[id].type; }
 
+/* Integers, bools and strings have no derivative. */
+static bool carries(const walk *w, sdx_id id) {
+    const sdx_type *type = type_of(w, id);
+    int class = sdx_dtype_class(type->dtype);
+    return type->kind != SDX_TENSOR || type->dtype == SDX_UNDEFINED || class == SDX_CLASS_FLOAT ||
+           class == SDX_CLASS_COMPLEX;
+}
+
 static bool same_dims(const sdx_type *a, const sdx_type *b) {
     if (a->rank < 0 || a->rank != b->rank) return false;
     for (int d = 0; d < a->rank; d++)
@@ -58,32 +66,57 @@ static sdx_id filled_like(walk *w, sdx_id like, double value) {
                                        : sdx_emit2(w->patch, "Expand", scalar, sdx_emit1(w->patch, "Shape", like));
 }
 
-/* Sums `gradient` over the axes along which `input` was broadcast. The axes follow from the ranks and the dims of size
- * 1, which must be known unless the shapes are the same. */
-static sdx_status undo_broadcast(walk *w, sdx_id input, sdx_id *gradient) {
-    SDX_TRY(settle(w));
-    const sdx_type *want = type_of(w, input), *have = type_of(w, *gradient);
-    if (same_dims(want, have)) return SDX_OK;
-    if (want->rank < 0 || have->rank < want->rank)
-        return sdx_fail(w->error, SDX_UNSUPPORTED, "the rank of '%s' must be known to differentiate",
-                        w->graph->values[input].name);
+/* Axis d of the gradient: summed, kept, or not to be told before the dims are known. */
+typedef enum fate { KEPT, SUMMED, OPEN } fate;
+
+static fate fate_of(const sdx_type *want, const sdx_type *have, int d) {
+    int own = d - (have->rank - want->rank);
+    if (own < 0) return SUMMED;
+    int64_t small = want->dim[own], large = have->dim[d];
+    if (small == 1) return large == 1 ? KEPT : SUMMED;
+    return small >= 0 || (small == large && small < -1) ? KEPT : OPEN;
+}
+
+/* ReduceSum over the axes of the broadcast; SumTo at run time where they cannot be told. */
+static sdx_id sum_back(walk *w, sdx_id input, sdx_id gradient) {
+    const sdx_type *want = type_of(w, input), *have = type_of(w, gradient);
+    sdx_patch *patch = w->patch;
     int64_t axes[SDX_MAX_RANK];
     size_t n = 0;
-    int extra = have->rank - want->rank;
-    for (int d = 0; d < have->rank; d++) {
-        int64_t small = d < extra ? 1 : want->dim[d - extra], large = have->dim[d];
-        if (d >= extra && small < 0 && small != large)
-            return sdx_fail(w->error, SDX_UNSUPPORTED, "dimension %d of '%s' must be known to differentiate", d - extra,
-                            w->graph->values[input].name);
-        if (d < extra || (small == 1 && large != 1)) axes[n++] = d;
+    bool open = want->rank < 0 || have->rank < want->rank, inner = false;
+    for (int d = 0; !open && d < have->rank; d++) {
+        fate f = fate_of(want, have, d);
+        open = f == OPEN;
+        if (f == SUMMED) axes[n++] = d;
+        inner = inner || (f == SUMMED && d >= have->rank - want->rank);
     }
-    if (n == 0) return SDX_OK;
-    sdx_node *sum =
-        sdx_patch_node(w->patch, "", "ReduceSum", 2, (sdx_id[]){*gradient, sdx_patch_i64s(w->patch, axes, n)}, 1);
-    sdx_patch_int(w->patch, sum, "keepdims", 1);
-    *gradient = sum->out[0];
-    if (extra) *gradient = sdx_emit2(w->patch, "Reshape", *gradient, sdx_emit1(w->patch, "Shape", input));
-    return settle(w);
+    if (open)
+        return sdx_patch_node(patch, "sdx", "SumTo", 2, (sdx_id[]){gradient, sdx_emit1(patch, "Shape", input)}, 1)
+            ->out[0];
+    if (n == 0) return gradient;
+    bool reshape = inner && have->rank > want->rank;
+    sdx_node *sum = sdx_patch_node(patch, "", "ReduceSum", 2, (sdx_id[]){gradient, sdx_patch_i64s(patch, axes, n)}, 1);
+    sdx_patch_int(patch, sum, "keepdims", inner);
+    if (!reshape) return sum->out[0];
+    sdx_node *shaped =
+        sdx_patch_node(patch, "", "Reshape", 2, (sdx_id[]){sum->out[0], sdx_emit1(patch, "Shape", input)}, 1);
+    sdx_patch_int(patch, shaped, "allowzero", 1);
+    return shaped->out[0];
+}
+
+/* Undoes broadcasting, after which the gradient has the input's dims, known or not. */
+static sdx_status undo_broadcast(walk *w, sdx_id input, sdx_id *gradient) {
+    SDX_TRY(settle(w));
+    if (type_of(w, input)->kind != SDX_TENSOR || same_dims(type_of(w, input), type_of(w, *gradient))) return SDX_OK;
+    *gradient = sum_back(w, input, *gradient);
+    SDX_TRY(settle(w));
+    const sdx_type *want = type_of(w, input);
+    sdx_type *have = &w->graph->values[*gradient].type;
+    if (want->rank < 0) return SDX_OK;
+    have->rank = want->rank;
+    for (int d = 0; d < want->rank; d++)
+        if (want->dim[d] != -1) have->dim[d] = want->dim[d];
+    return SDX_OK;
 }
 
 static sdx_status accumulate(walk *w, sdx_id input, sdx_id gradient) {
@@ -123,13 +156,13 @@ static sdx_status step_back(walk *w, const sdx_node *node) {
 }
 
 static void mark_dependent(walk *w, const sdx_id *xs, int n) {
-    for (int k = 0; k < n; k++) w->depends[xs[k]] = true;
+    for (int k = 0; k < n; k++) w->depends[xs[k]] = carries(w, xs[k]);
     for (int i = 0; i < w->n_before; i++) {
         const sdx_node *node = w->graph->nodes[i];
         bool from_x = false;
         for (int k = 0; k < node->n_in; k++) from_x |= node->in[k] != SDX_NONE && w->depends[node->in[k]];
         for (int k = 0; from_x && k < node->n_out; k++)
-            if (node->out[k] != SDX_NONE) w->depends[node->out[k]] = true;
+            if (node->out[k] != SDX_NONE) w->depends[node->out[k]] = carries(w, node->out[k]);
     }
 }
 

@@ -29,7 +29,8 @@ typedef void (*sdx_reference)(sdx_case_run *run);
 enum {
     SDX_CASE_SHAPE_ONLY = 1 << 0, /* values are random or implementation-defined: only shapes are compared */
     SDX_CASE_SLOW = 1 << 1,       /* skip the modes that run many times */
-    SDX_CASE_KINKS = 1 << 2       /* values lie where the derivative jumps: no central differences */
+    SDX_CASE_KINKS = 1 << 2,      /* values lie where the derivative jumps: no central differences */
+    SDX_CASE_GRADIENT = 1 << 3    /* nothing but central differences; needs no reference */
 };
 
 typedef struct sdx_case {

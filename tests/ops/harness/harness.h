@@ -58,6 +58,7 @@ bool parse_attributes(stage *s);
 typedef struct how {
     int threads;
     bool unknown_shapes; /* inputs are declared without a shape */
+    bool unknown_dims;   /* inputs are declared by their rank alone */
     bool constants;      /* every input is an initializer */
     int chain;           /* >= 0: a second node reads the first one's output as this input */
     bool again;          /* the results are those of a second run of the session */

@@ -16,9 +16,9 @@ static sdx_status set_opsets(const stage *s, const how *h, sdx_model *model, sdx
     return SDX_OK;
 }
 
-/* Axes and the like are constants where gradients are taken: shapes must be known to undo broadcasting. */
+/* Axes and the like are constants where gradients are taken with known shapes. */
 static bool is_constant(const stage *s, const how *h, int k) {
-    return h->constants || s->in[k].constant || (h->weights && !differentiable(&s->in[k]));
+    return h->constants || s->in[k].constant || (h->weights && !h->unknown_dims && !differentiable(&s->in[k]));
 }
 
 static sdx_status add_value(const stage *s, const how *h, sdx_graph *graph, int k, sdx_value *value, sdx_id *out,
@@ -28,6 +28,7 @@ static sdx_status add_value(const stage *s, const how *h, sdx_graph *graph, int 
     sdx_type type = sdx_type_make(sdx_value_dtype(value), sdx_value_rank(value));
     memcpy(type.dim, sdx_value_dims(value), (size_t)type.rank * sizeof type.dim[0]);
     if (h->unknown_shapes) type.rank = -1;
+    for (int d = 0; d < type.rank && h->unknown_dims; d++) type.dim[d] = -1;
     *out = sdx_graph_add_value(graph, sdx_arena_copy(graph->arena, name, strlen(name), error), &type, error);
     if (*out == SDX_NONE) return error->status;
     if (!is_constant(s, h, k)) return sdx_graph_add_input(graph, *out, error);
