@@ -32,7 +32,7 @@ static sdx_status constant_of_shape_infer(sdx_infer *infer, const void *params) 
     sdx_type *out = &infer->out[0];
     int64_t dims[SDX_MAX_RANK];
     int n = -1;
-    out->dtype = p->dtype;
+    out->kind = SDX_TENSOR, out->dtype = p->dtype;
     SDX_TRY(sdx_infer_rank(infer, 0, "input", 1));
     SDX_TRY(sdx_infer_i64s(infer, 0, "input", dims, SDX_MAX_RANK, &n));
     if (n < 0) {

@@ -34,22 +34,42 @@ void sdx_attend_load_query(const sdx_attend *a, const sdx_kernels *kernels, cons
     kernels->binary(SDX_BINARY_Mul, a->work)(to, 1, by, 0, to, a->size);
 }
 
-#define BOOL_BIAS(T)                                                                                                   \
-    for (int64_t k = 0; is_bool && k < m; k++) ((T *)to)[k] = allowed[k] ? 0 : (T)-INFINITY;                           \
-    for (int64_t k = m; k < n; k++) ((T *)to)[k] = (T)-INFINITY;
+#define LOAD_BIAS(T)                                                                                                   \
+    T *bias = to;                                                                                                      \
+    for (int64_t k = 0; is_bool && k < m; k++) bias[k] = masked[k] == a->mask_hides ? (T)-INFINITY : 0;                \
+    for (int64_t k = 1; a->mask_column && k < n; k++) bias[k] = bias[0];                                               \
+    for (int64_t k = m; !a->mask_column && k < n; k++) bias[k] = (T)-INFINITY;
 
 void sdx_attend_load_bias(const sdx_attend *a, const sdx_kernels *kernels, const sdx_attend_row *row, int64_t key,
                           int64_t n, void *to) {
-    const int64_t m = least(n, key < a->mask_keys ? a->mask_keys - key : 0);
+    const int64_t m = a->mask_column ? 1 : least(n, key < a->mask_keys ? a->mask_keys - key : 0);
     const char *from = sdx_attend_at(&a->mask, row->batch, row->head, row->query);
-    from += key * (int64_t)sdx_dtype_size(a->mask.dtype);
-    const bool is_bool = a->mask.dtype == SDX_BOOL, *allowed = (const void *)from;
+    if (!a->mask_column) from += key * (int64_t)sdx_dtype_size(a->mask.dtype);
+    const bool is_bool = a->mask.dtype == SDX_BOOL, *masked = (const void *)from;
     if (!is_bool && m > 0) sdx_convert(kernels, a->mask.dtype, from, a->work, to, m);
     if (a->work == SDX_F64) {
-        BOOL_BIAS(double)
+        LOAD_BIAS(double)
     } else {
-        BOOL_BIAS(float)
+        LOAD_BIAS(float)
     }
+}
+
+#define FILL(T)                                                                                                        \
+    T *score = scores;                                                                                                 \
+    const T fill = (T)a->fill;                                                                                         \
+    for (int64_t k = 0; k < n; k++) score[k] = score[k] == (T)-INFINITY ? fill : score[k];
+
+void sdx_attend_fill(const sdx_attend *a, void *scores, int64_t n) {
+    if (a->work == SDX_F64) {
+        FILL(double)
+    } else {
+        FILL(float)
+    }
+}
+
+double sdx_attend_factor(const sdx_attend *a, double sum, bool *empty) {
+    *empty = a->empty == SDX_EMPTY_NAN ? a->keys == 0 : sum == 0 || (a->empty == SDX_EMPTY_ZERO_OR_NAN && isnan(sum));
+    return *empty ? 0 : sum == 0 ? (double)NAN : 1 / sum;
 }
 
 void sdx_attend_cap(const sdx_attend *a, const sdx_kernels *kernels, void *x, int64_t n) {

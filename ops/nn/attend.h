@@ -21,6 +21,13 @@ typedef enum sdx_attend_scores {
     SDX_SCORES_SOFTMAX
 } sdx_attend_scores;
 
+/* What a query gives that has no softmax. */
+typedef enum sdx_attend_empty {
+    SDX_EMPTY_ZERO,       /* 0 when it sees no key */
+    SDX_EMPTY_NAN,        /* NaN when it sees none of the keys there are, as exp(-inf + inf) */
+    SDX_EMPTY_ZERO_OR_NAN /* 0 for that and for NaN */
+} sdx_attend_empty;
+
 typedef struct sdx_attend {
     int64_t batch, heads, kv_heads, queries, keys, size, value_size; /* keys: the past ones included */
     sdx_attend_view q, k, v, y;
@@ -30,6 +37,11 @@ typedef struct sdx_attend {
     double scale, softcap; /* softcap 0: none */
     sdx_attend_view mask;  /* data NULL: none; bool, or added to the scores; strides 0 where it broadcasts */
     int64_t mask_keys;     /* keys beyond are masked */
+    bool mask_column;      /* one element of the mask serves all keys of a row */
+    bool mask_hides;       /* bool: true masks; else false does */
+    double fill;           /* bool: what masked scores become when `filled`; else -inf */
+    bool filled;
+    sdx_attend_empty empty;
     const int64_t *nonpad; /* valid keys of each batch; NULL: all */
     int64_t offset;        /* position of the first query; with nonpad: that batch's nonpad - queries */
     bool causal;
@@ -67,6 +79,10 @@ void sdx_attend_load_query(const sdx_attend *a, const sdx_kernels *kernels, cons
 /* What the mask adds to the scores of keys [key, key + n), in the work dtype. */
 void sdx_attend_load_bias(const sdx_attend *a, const sdx_kernels *kernels, const sdx_attend_row *row, int64_t key,
                           int64_t n, void *to);
+/* Scores that the mask made -inf become `fill`. */
+void sdx_attend_fill(const sdx_attend *a, void *scores, int64_t n);
+/* The factor of a query whose exponentials have this sum; *empty: it gives 0 instead. */
+double sdx_attend_factor(const sdx_attend *a, double sum, bool *empty);
 /* x = cap tanh(x / cap) */
 void sdx_attend_cap(const sdx_attend *a, const sdx_kernels *kernels, void *x, int64_t n);
 

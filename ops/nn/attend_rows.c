@@ -131,6 +131,7 @@ static void shape_scores(const rows_job *job, const room *r, const sdx_attend_ro
     if (a->mask.data) {
         sdx_attend_load_bias(a, job->kernels, row, key, n, r->line);
         job->kernels->add_bias_f32(scores, r->line, n);
+        if (a->filled) sdx_attend_fill(a, scores, n);
     }
     for (int64_t k = 0; k < n && key + k < row->low; k++) scores[k] = -INFINITY;
     for (int64_t k = most(row->high - key, 0); k < n; k++) scores[k] = -INFINITY;
@@ -165,7 +166,6 @@ static void run_chunks(void *argument, int64_t begin, int64_t end, int worker) {
     for (int64_t t = begin; t < end; t++) run_chunk(job, &r, t / job->chunks, t % job->chunks);
 }
 
-/* A row that saw nothing in any chunk gives 0. */
 static void combine_row(const rows_job *job, const room *r, int64_t head, int64_t k) {
     const sdx_attend *a = job->attend;
     const float *from = job->partial + (head * job->chunks * job->rows + k) * job->stride;
@@ -180,8 +180,12 @@ static void combine_row(const rows_job *job, const room *r, int64_t head, int64_
         sum += share * weight;
         job->kernels->state_step_f32(r->line, 1, n, n, NULL, &weight, part, NULL, NULL);
     }
-    float inverse = sum == 0 ? 0 : 1 / sum;
-    job->kernels->binary(SDX_BINARY_Mul, SDX_F32)(r->line, 1, &inverse, 0, r->line, n);
+    bool empty = false;
+    const float inverse = (float)sdx_attend_factor(a, (double)sum, &empty);
+    if (empty)
+        memset(r->line, 0, (size_t)n * sizeof *r->line);
+    else
+        job->kernels->binary(SDX_BINARY_Mul, SDX_F32)(r->line, 1, &inverse, 0, r->line, n);
     sdx_attend_row row = sdx_attend_row_of(a, head / a->kv_heads, head % a->kv_heads, k);
     sdx_convert(job->kernels, SDX_F32, r->line, a->y.dtype, sdx_attend_at(&a->y, row.batch, row.head, row.query), n);
 }

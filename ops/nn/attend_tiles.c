@@ -258,6 +258,7 @@ static void add_mask(const tiles_job *job, const room *r, const group *g, int64_
         add_bias_f64((void *)r->exps, (const void *)r->bias, n * p->nr);
     else
         job->kernels->add_bias_f32((void *)r->exps, (const void *)r->bias, n * p->nr);
+    if (a->filled) sdx_attend_fill(a, r->exps, n * p->nr);
 }
 
 /* -inf for keys that a query does not see. */
@@ -367,7 +368,6 @@ static void begin_group(const tiles_job *job, const room *r, int64_t head, int64
             ((float *)(void *)g->max)[j] = -INFINITY;
 }
 
-/* A query that saw nothing has a sum of 0 and gives 0. */
 static void end_group(const tiles_job *job, const room *r, const group *g) {
     const sdx_attend *a = job->attend;
     const int64_t n = a->value_size;
@@ -376,9 +376,10 @@ static void end_group(const tiles_job *job, const room *r, const group *g) {
     for (int j = 0; j < g->count; j++) {
         char *line = r->lines + j * n * (int64_t)job->plan.element;
         char *to = sdx_attend_at(&a->y, g->row[j].batch, g->row[j].head, g->row[j].query);
-        const double sum = lane_of(job, g->sum, j), factor = 1 / sum;
+        bool empty = false;
+        const double factor = sdx_attend_factor(a, lane_of(job, g->sum, j), &empty);
         const float narrow = (float)factor;
-        if (sum == 0)
+        if (empty)
             memset(line, 0, (size_t)n * job->plan.element);
         else
             multiply(line, 1, a->work == SDX_F64 ? (const void *)&factor : &narrow, 0, line, n);

@@ -33,9 +33,16 @@ static bool dims_only(const folder *f, const sdx_node *node) {
     return (node->op->flags & SDX_OP_DIMS) && !f->graph->parent;
 }
 
-static bool input_known(const folder *f, const sdx_node *node, sdx_id id) {
+/* Input 1 of CastLike tells a type and nothing more. */
+static bool type_only(const sdx_node *node, int k) {
+    return k == 1 && *node->domain == '\0' && strcmp(node->op_type, "CastLike") == 0;
+}
+
+static bool input_known(const folder *f, const sdx_node *node, int k) {
+    const sdx_id id = node->in[k];
     const sdx_graph_value *value = &f->graph->values[id];
     if (value->constant && !value->is_input) return true;
+    if (type_only(node, k)) return value->type.kind == SDX_TENSOR && value->type.dtype != SDX_UNDEFINED;
     return dims_only(f, node) && sdx_type_concrete(&value->type);
 }
 
@@ -56,7 +63,9 @@ static bool measure(const sdx_type *type, int64_t *elements, int64_t *bytes) {
 static bool affordable(folder *f, const sdx_node *node) {
     int64_t in = 0, in_bytes = 0, out = 0, out_bytes = 0, work = 0;
     for (int k = 0; k < node->n_in; k++)
-        if (node->in[k] != SDX_NONE && !measure(&f->graph->values[node->in[k]].type, &in, &in_bytes)) return false;
+        if (node->in[k] != SDX_NONE && !type_only(node, k) &&
+            !measure(&f->graph->values[node->in[k]].type, &in, &in_bytes))
+            return false;
     for (int k = 0; k < node->n_out; k++)
         if (node->out[k] != SDX_NONE && !measure(&f->graph->values[node->out[k]].type, &out, &out_bytes)) return false;
     if (dims_only(f, node)) in = in_bytes = 0;
@@ -72,16 +81,17 @@ static bool affordable(folder *f, const sdx_node *node) {
 static bool foldable(folder *f, const sdx_node *node) {
     if (!node->op || (node->op->flags & SDX_OP_RANDOM) || node->n_bodies || node->n_out == 0) return false;
     for (int k = 0; k < node->n_in; k++)
-        if (node->in[k] != SDX_NONE && !input_known(f, node, node->in[k])) return false;
+        if (node->in[k] != SDX_NONE && !input_known(f, node, k)) return false;
     return affordable(f, node);
 }
 
-/* The constant, or for operators that read dims alone a tensor without data. */
-static sdx_value *input_value(folder *f, sdx_id id) {
-    const sdx_graph_value *value = &f->graph->values[id];
+/* The constant, or for operators that read dims or the type alone a tensor without data. */
+static sdx_value *input_value(folder *f, const sdx_node *node, int k) {
+    const sdx_graph_value *value = &f->graph->values[node->in[k]];
     if (value->constant && !value->is_input) return sdx_value_retain(value->constant);
     sdx_tensor tensor;
-    if (sdx_tensor_make(&tensor, value->type.dtype, value->type.rank, value->type.dim, NULL, f->error)) return NULL;
+    const sdx_type type = type_only(node, k) ? (sdx_type){.dtype = value->type.dtype, .rank = 1} : value->type;
+    if (sdx_tensor_make(&tensor, type.dtype, type.rank, type.dim, NULL, f->error)) return NULL;
     return sdx_value_new_view(f->graph->arena->memory, &tensor, NULL, f->error);
 }
 
@@ -109,7 +119,7 @@ static sdx_status fold_node(folder *f, const sdx_node *node) {
     sdx_status status = SDX_OK;
     for (int k = 0; k < node->n_in && status == SDX_OK; k++) {
         if (node->in[k] == SDX_NONE) continue;
-        in[k] = input_value(f, node->in[k]);
+        in[k] = input_value(f, node, k);
         if (!in[k]) status = SDX_OUT_OF_MEMORY;
     }
     for (int k = 0; k < node->n_out; k++) wanted[k] = node->out[k] != SDX_NONE;
