@@ -199,6 +199,13 @@ sdx_id sdx_graph_capture(sdx_graph *body, sdx_id outer, sdx_error *error) {
     return inner;
 }
 
+sdx_status sdx_graph_add_capture(sdx_graph *body, sdx_id outer, sdx_id inner, sdx_error *error) {
+    SDX_TRY(grow(body->arena, &body->captures, body->n_captures, sizeof(sdx_capture), error));
+    body->captures[body->n_captures++] = (sdx_capture){outer, inner};
+    body->index->captures_capacity = 0; /* found again at the next capture */
+    return SDX_OK;
+}
+
 void sdx_graph_remap_captures(sdx_graph *body, const sdx_id *replaced, int n_replaced) {
     for (int k = 0; k < body->n_captures; k++) {
         sdx_id *outer = &body->captures[k].outer;

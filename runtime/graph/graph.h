@@ -79,6 +79,8 @@ typedef struct sdx_graph_value {
     int32_t producer;    /* index into nodes[]; -1: input, constant or capture */
     sdx_value *constant; /* initializer or folded result: retained; NULL otherwise */
     bool is_input;       /* listed in inputs[]; with a constant: the overridable default */
+    int n_metadata;
+    const sdx_pair *metadata; /* of its value_info: exporters say there what is a parameter */
 } sdx_graph_value;
 
 /* A body reads `outer` of the enclosing graph as its own value `inner`. */
@@ -120,6 +122,12 @@ void sdx_graph_clear_outputs(sdx_graph *graph);
 sdx_status sdx_graph_make_input(sdx_graph *graph, sdx_id id, sdx_error *error);
 void sdx_graph_set_constant(sdx_graph *graph, sdx_id id, sdx_value *constant); /* retained; type is set from it */
 sdx_id sdx_graph_capture(sdx_graph *body, sdx_id outer, sdx_error *error);     /* the inner id; found or added */
+/* The same for a value that the body has already and that nothing makes. */
+sdx_status sdx_graph_add_capture(sdx_graph *body, sdx_id outer, sdx_id inner, sdx_error *error);
+
+/* Everything in `from`, with the same ids, into the empty main graph `to`: operators are taken over, not yet bound;
+ * constants are shared. */
+sdx_status sdx_graph_copy(const sdx_graph *from, sdx_graph *to, sdx_error *error);
 
 /* Appends; strings and arrays are copied. */
 sdx_node *sdx_graph_add_node(sdx_graph *graph, const char *domain, const char *op_type, const char *name, int n_in,

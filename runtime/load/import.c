@@ -264,9 +264,13 @@ static sdx_status import_value_types(importer *imp, scope *s, size_t n, Onnx__Va
     for (size_t k = 0; k < n; k++) {
         sdx_id id = sdx_names_get(&s->names, sdx_import_text(infos[k]->name), UNDEFINED);
         sdx_type type;
-        if (id < 0 || s->graph->values[id].constant || s->graph->values[id].is_input) continue;
+        if (id < 0) continue;
+        sdx_graph_value *value = &s->graph->values[id];
+        SDX_TRY(sdx_import_pairs(imp, infos[k]->n_metadata_props, infos[k]->metadata_props, &value->n_metadata,
+                                 &value->metadata));
+        if (value->constant || value->is_input) continue;
         SDX_TRY(at_value(imp, "value", infos[k]->name, sdx_import_type(imp, infos[k]->type, &type)));
-        if (type.kind) SDX_TRY(sdx_type_copy(s->graph->arena, &type, imp->error, &s->graph->values[id].type));
+        if (type.kind) SDX_TRY(sdx_type_copy(s->graph->arena, &type, imp->error, &value->type));
     }
     return SDX_OK;
 }

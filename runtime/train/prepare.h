@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of preparation share. The edited model comes first (aliases undone, head and inserts in place), then
+ * its initializers are told apart, then the training form is made from a copy whose ids are the same. */
+#ifndef SDX_TRAIN_PREPARE_H
+#define SDX_TRAIN_PREPARE_H
+#include "runtime/train/train.h"
+
+typedef struct sdx_preparation {
+    const sdx_train_options *options;
+    sdx_error *error;
+    sdx_prepared *out;
+    sdx_arena *arena; /* of the edited model: names, notes and variables live as long as it */
+    sdx_graph *graph; /* the edited model's */
+    bool torch;       /* PyTorch wrote the file */
+    int notes_capacity;
+} sdx_preparation;
+
+SDX_PRINTF(2, 3) sdx_status sdx_prepare_note(sdx_preparation *p, const char *format, ...);
+sdx_status sdx_prepare_failed(const sdx_preparation *p); /* what was recorded, or OUT_OF_MEMORY */
+
+/* ---- constants.c: what constants are read as ---- */
+
+/* A reader that is no mere view of a constant. */
+typedef struct sdx_use {
+    const sdx_graph *graph;
+    const sdx_node *node;
+    int input;
+} sdx_use;
+
+typedef struct sdx_readers sdx_readers;
+/* An index of the main graph's reads, in `arena`; it holds until the graph changes. */
+sdx_status sdx_readers_make(const sdx_graph *graph, sdx_arena *arena, sdx_error *error, sdx_readers **out);
+/* The uses of constant `id` behind chains of nodes that read constants alone; only through reader number `only` of the
+ * constant itself unless it is -1. The list holds until the next call. */
+sdx_status sdx_readers_uses(sdx_readers *readers, sdx_id id, int only, const sdx_use **uses, int *n);
+/* Direct readers of any value of the main graph: nodes' inputs, then bodies that capture it (input -1). */
+int sdx_readers_of(const sdx_readers *readers, sdx_id id, const sdx_use **uses);
+bool sdx_readers_derived(const sdx_readers *readers, sdx_id id); /* made of constants alone */
+
+/* ---- roles.c ---- */
+
+enum { SDX_USE_NONE = 0, SDX_USE_ELEMENTWISE = 16 }; /* beside sdx_role: no weight; weight or plain constant */
+int sdx_use_role(const sdx_readers *readers, const sdx_use *use);
+
+/* ---- variables.c ---- */
+sdx_status sdx_prepare_variables(sdx_preparation *p);
+
+/* ---- select.c: which variables are trained ---- */
+sdx_status sdx_prepare_select(sdx_preparation *p);
+/* The error for a pattern that matches none of `names`; `what` says whose it is. Close names are offered. */
+sdx_status sdx_prepare_no_match(sdx_preparation *p, const char *what, const char *pattern, const char *const *names,
+                                int n);
+
+/* ---- forms.c: from the edited model to the training form ---- */
+sdx_status sdx_prepare_outputs(sdx_preparation *p); /* out->outputs, final activation */
+sdx_status sdx_prepare_training(sdx_preparation *p);
+
+/* ---- dropout.c, norm.c: nodes of the training form, and what is exported ---- */
+sdx_status sdx_prepare_dropout(sdx_preparation *p);
+sdx_status sdx_prepare_norm(sdx_preparation *p);
+
+/* ---- small questions ---- */
+bool sdx_node_is(const sdx_node *node, const char *op_type);               /* of the default domain */
+const sdx_node *sdx_prepare_producer(const sdx_graph *graph, sdx_id id);   /* NULL: none */
+const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id); /* fixed tensor contents; NULL: unknown */
+bool sdx_tensor_all(const sdx_tensor *tensor, double value);               /* floating; every element is `value` */
+bool sdx_name_made_up(const char *name); /* by an exporter or the importer: tells nothing of what the tensor is */
+const char *sdx_prepare_node_name(const sdx_graph *graph, const sdx_node *node); /* or its first output's */
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Which variables are trained: what `trainable` matches less what `freeze` matches. A pattern without any match is most
+ * often a slip, so it is refused and close names are offered. */
+#include "runtime/train/prepare.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Edit distance of at most `MOST` characters of each; case counts. */
+static int distance(const char *a, const char *b) {
+    enum { MOST = 64 };
+    int row[MOST + 1];
+    int n = (int)strnlen(b, MOST);
+    for (int j = 0; j <= n; j++) row[j] = j;
+    for (int i = 1; i <= MOST && a[i - 1]; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= n; j++) {
+            int best = diagonal + (a[i - 1] != b[j - 1]);
+            if (row[j] + 1 < best) best = row[j] + 1;
+            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            diagonal = row[j];
+            row[j] = best;
+        }
+    }
+    return row[n];
+}
+
+enum { OFFERED = 3 };
+
+typedef struct offer {
+    const char *name[OFFERED];
+    int distance[OFFERED];
+    int n;
+} offer;
+
+static void consider(offer *o, const char *pattern, const char *name) {
+    int d = distance(pattern, name), at = o->n;
+    for (int k = 0; k < o->n; k++)
+        if (strcmp(o->name[k], name) == 0) return;
+    while (at > 0 && o->distance[at - 1] > d) at--;
+    if (at == OFFERED) return;
+    int last = o->n < OFFERED ? o->n++ : OFFERED - 1;
+    for (int k = last; k > at; k--) {
+        o->name[k] = o->name[k - 1];
+        o->distance[k] = o->distance[k - 1];
+    }
+    o->name[at] = name;
+    o->distance[at] = d;
+}
+
+sdx_status sdx_prepare_no_match(sdx_preparation *p, const char *what, const char *pattern, const char *const *names,
+                                int n) {
+    offer o = {0};
+    char text[600] = "", shown[128], name[128];
+    size_t used = 0;
+    for (int k = 0; k < n; k++) consider(&o, pattern, names[k]);
+    for (int k = 0; k < o.n; k++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s'%s'", k ? ", " : "; close names are ",
+                                 sdx_escape(name, sizeof name, o.name[k], strlen(o.name[k])));
+    return sdx_fail(p->error, SDX_VALUE, "%s '%s' matches nothing%s", what,
+                    sdx_escape(shown, sizeof shown, pattern, strlen(pattern)), text);
+}
+
+static sdx_status no_variable(sdx_preparation *p, const char *what, const char *pattern) {
+    const sdx_prepared *out = p->out;
+    const char **names = SDX_NEW_ARRAY(p->arena, const char *, 3 * out->n_variables, p->error);
+    int n = 0;
+    if (!names) return sdx_prepare_failed(p);
+    for (int k = 0; k < out->n_variables; k++) {
+        names[n++] = out->variables[k].path;
+        names[n++] = out->variables[k].name;
+        names[n++] = out->variables[k].node;
+    }
+    return sdx_prepare_no_match(p, what, pattern, names, n);
+}
+
+/* Sets `trained` of what the patterns match. Running statistics are never trained; matching them alone is allowed, so
+ * that "layer1.*" may freeze a normalisation whole. */
+static sdx_status apply(sdx_preparation *p, const char *what, const sdx_patterns *patterns, bool trained) {
+    sdx_prepared *out = p->out;
+    for (size_t i = 0; i < patterns->n; i++) {
+        bool any = false;
+        if (!patterns->items[i]) return sdx_fail(p->error, SDX_ARGUMENT, "%s %zu is NULL", what, i);
+        for (int k = 0; k < out->n_variables; k++) {
+            sdx_variable *variable = &out->variables[k];
+            if (!sdx_variable_matches(variable, patterns->items[i])) continue;
+            any = true;
+            variable->trained = trained && variable->role != SDX_ROLE_STATE;
+        }
+        if (!any) return no_variable(p, what, patterns->items[i]);
+    }
+    return SDX_OK;
+}
+
+sdx_status sdx_prepare_select(sdx_preparation *p) {
+    static const char *const everything[] = {"*"};
+    const sdx_patterns all = {everything, 1};
+    const sdx_train_options *options = p->options;
+    int trained = 0;
+    if (p->out->n_variables == 0) return sdx_fail(p->error, SDX_VALUE, "the model has no parameters");
+    SDX_TRY(apply(p, "pattern of 'trainable'", options->trainable.n ? &options->trainable : &all, true));
+    SDX_TRY(apply(p, "pattern of 'freeze'", &options->freeze, false));
+    for (int k = 0; k < p->out->n_variables; k++) trained += p->out->variables[k].trained;
+    if (!trained) return sdx_fail(p->error, SDX_VALUE, "no parameter is left to train: all are frozen");
+    return SDX_OK;
+}
