@@ -35,17 +35,18 @@ static sdx_id flat(sdx_patch *patch, sdx_id x) {
     return sdx_emit2(patch, "Reshape", x, sdx_patch_i64s(patch, (int64_t[]){-1}, 1));
 }
 
-sdx_id sdx_grad_places(sdx_patch *patch, sdx_id like) {
+sdx_id sdx_grad_places(sdx_patch *patch, sdx_id shape) {
     sdx_id zero = sdx_patch_scalar(patch, SDX_I64, 0), one = sdx_patch_scalar(patch, SDX_I64, 1);
-    return sdx_grad_reshape(patch, sdx_emit3(patch, "Range", zero, sdx_emit1(patch, "Size", like), one), like);
+    sdx_id count = sdx_emit_int(patch, "ReduceProd", shape, SDX_NONE, "keepdims", 0);
+    return sdx_emit_int(patch, "Reshape", sdx_emit3(patch, "Range", zero, count, one), shape, "allowzero", 1);
 }
 
-sdx_id sdx_grad_put(sdx_patch *patch, sdx_id like, sdx_id places, sdx_id dY) {
-    sdx_id zeros = flat(patch, sdx_grad_filled(patch, like, 0));
-    sdx_id in[3] = {zeros, flat(patch, places), flat(patch, dY)};
+sdx_id sdx_grad_put(sdx_patch *patch, sdx_id shape, sdx_dtype dtype, sdx_id places, sdx_id dY) {
+    sdx_id zeros = sdx_emit2(patch, "Expand", sdx_patch_scalar(patch, dtype, 0), shape);
+    sdx_id in[3] = {flat(patch, zeros), flat(patch, places), flat(patch, dY)};
     sdx_node *sums = sdx_patch_node(patch, "", "ScatterElements", 3, in, 1);
     sdx_patch_string(patch, sums, "reduction", "add");
-    return sdx_grad_reshape(patch, sums->out[0], like);
+    return sdx_emit_int(patch, "Reshape", sums->out[0], shape, "allowzero", 1);
 }
 
 sdx_id sdx_grad_is_zero(sdx_patch *patch, sdx_id x, sdx_id like) {
@@ -67,5 +68,12 @@ sdx_id sdx_grad_others(sdx_patch *patch, sdx_id x, sdx_id zeros, sdx_id product)
 
 sdx_status sdx_flat_gradient(sdx_grad *grad, const void *params) {
     (void)params;
+    return grad->patch->status;
+}
+
+sdx_status sdx_reshape_gradient(sdx_grad *grad, const void *params) {
+    (void)params;
+    grad->exact = true;
+    grad->dX[0] = sdx_grad_reshape(grad->patch, grad->dY[0], grad->node->in[0]);
     return grad->patch->status;
 }

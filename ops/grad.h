@@ -26,10 +26,10 @@ sdx_id sdx_grad_cast(sdx_patch *patch, sdx_id x, sdx_id like);
 /* Of the dtype of `like`: 1 where op(a, b), else 0. */
 sdx_id sdx_grad_mask(sdx_patch *patch, const char *op_type, sdx_id a, sdx_id b, sdx_id like);
 
-/* Whatever moves elements moves numbers too: `places` holds, in the shape of `like`, where each element lies in it;
- * after the same move, `put` adds the gradients of the result where its elements came from. */
-sdx_id sdx_grad_places(sdx_patch *patch, sdx_id like);
-sdx_id sdx_grad_put(sdx_patch *patch, sdx_id like, sdx_id places, sdx_id dY);
+/* Whatever moves elements moves numbers too: `places` holds, for a tensor of this shape, where each element lies; after
+ * the same move, `put` adds the gradients of the result where its elements came from. */
+sdx_id sdx_grad_places(sdx_patch *patch, sdx_id shape);
+sdx_id sdx_grad_put(sdx_patch *patch, sdx_id shape, sdx_dtype dtype, sdx_id places, sdx_id dY);
 
 /* The product of all factors but x itself, where `zeros` counts the zeros among all and `product` is that of those
  * which are not zero. */
@@ -40,5 +40,7 @@ sdx_id sdx_grad_is_zero(sdx_patch *patch, sdx_id x, sdx_id like);
 
 /* Functions that are constant between their jumps: nothing flows. */
 sdx_status sdx_flat_gradient(sdx_grad *grad, const void *params);
+/* Input 0 under another shape. */
+sdx_status sdx_reshape_gradient(sdx_grad *grad, const void *params);
 
 #endif

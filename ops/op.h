@@ -159,6 +159,7 @@ typedef struct sdx_grad {
     sdx_id *dX;         /* to set: gradient of each input; SDX_NONE where there is none. Broadcast is undone after */
     const bool *needed; /* per input */
     sdx_error *error;
+    bool exact; /* to set: each dX has the shape of its input already, there is no broadcast to undo */
 } sdx_grad;
 
 /* ---- the operator ----------------------------------------------------------------------------------------------- */

@@ -89,4 +89,5 @@ const sdx_op sdx_op_ConstantOfShape = {
     .bind = constant_of_shape_bind,
     .infer = constant_of_shape_infer,
     .compute = constant_of_shape_compute,
+    .grad = sdx_no_gradient,
 };

@@ -58,4 +58,5 @@ const sdx_op sdx_op_EyeLike = {
     .bind = eye_like_bind,
     .infer = eye_like_infer,
     .compute = eye_like_compute,
+    .grad = sdx_no_gradient,
 };

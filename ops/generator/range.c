@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Range: start + i * delta for i < max(ceil((limit - start) / delta), 0). f16 and bf16 are computed in the
  * precision of stash_type, f32 in f64; each rounds once. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include <inttypes.h>
@@ -130,6 +131,22 @@ static sdx_status range_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, s.count, SDX_GRAIN_MATH, range_fill, &job);
 }
 
+/* Element i is start + i delta; the limit only counts them. */
+static sdx_status range_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id start = grad->node->in[0], delta = grad->node->in[2], dY = grad->dY[0];
+    sdx_id whole = sdx_emit_int(patch, "ReduceSum", dY, SDX_NONE, "keepdims", 0);
+    if (grad->needed[0]) grad->dX[0] = sdx_grad_reshape(patch, whole, start);
+    grad->exact = true;
+    if (!grad->needed[2]) return patch->status;
+    sdx_id zero = sdx_patch_scalar(patch, SDX_I64, 0), one = sdx_patch_scalar(patch, SDX_I64, 1);
+    sdx_id i = sdx_grad_cast(patch, sdx_emit3(patch, "Range", zero, sdx_emit1(patch, "Size", dY), one), start);
+    sdx_id sum = sdx_emit_int(patch, "ReduceSum", sdx_emit2(patch, "Mul", dY, i), SDX_NONE, "keepdims", 0);
+    grad->dX[2] = sdx_grad_reshape(patch, sum, delta);
+    return patch->status;
+}
+
 const sdx_op sdx_op_Range = {
     .domain = "",
     .name = "Range",
@@ -143,4 +160,5 @@ const sdx_op sdx_op_Range = {
     .bind = range_bind,
     .infer = range_infer,
     .compute = range_compute,
+    .grad = range_grad,
 };

@@ -156,6 +156,7 @@ static sdx_id run_along(sdx_grad *grad, const char *op_type, sdx_id x, bool excl
 
 static sdx_status cum_sum_grad(sdx_grad *grad, const void *params) {
     const cumulate_params *p = params;
+    grad->exact = true;
     grad->dX[0] = run_along(grad, "CumSum", grad->dY[0], p->exclusive, !p->reverse);
     return grad->patch->status;
 }
@@ -175,6 +176,7 @@ static sdx_status cum_prod_grad(sdx_grad *grad, const void *params) {
     before = run_along(grad, "CumSum", before, p->exclusive, !p->reverse);
     before = sdx_emit2(patch, "Div", before, sdx_grad_nonzero(patch, X, X));
     at = run_along(grad, "CumSum", at, p->exclusive, !p->reverse);
+    grad->exact = true;
     sdx_id none = sdx_emit2(patch, "Equal", met, zero);
     grad->dX[0] = sdx_emit3(patch, "Where", none, before, sdx_emit3(patch, "Where", first, at, zero));
     return patch->status;

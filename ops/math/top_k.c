@@ -167,6 +167,7 @@ static sdx_status top_k_grad(sdx_grad *grad, const void *params) {
     sdx_id in[3] = {sdx_grad_filled(patch, node->in[0], 0), indices, grad->dY[0]};
     sdx_node *back = sdx_patch_node(patch, "", "ScatterElements", 3, in, 1);
     sdx_patch_int(patch, back, "axis", p->axis);
+    grad->exact = true;
     grad->dX[0] = back->out[0];
     return patch->status;
 }

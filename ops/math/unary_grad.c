@@ -140,6 +140,7 @@ static sdx_id slope(const form *f, const char *name) {
 #define GRADIENT(name, expression)                                                                                     \
     sdx_status sdx_##name##_gradient(sdx_grad *grad, const void *params) {                                             \
         const form form_ = form_of(grad, params), *f = &form_;                                                         \
+        grad->exact = true;                                                                                            \
         grad->dX[0] = expression;                                                                                      \
         return f->patch->status;                                                                                       \
     }
@@ -192,6 +193,7 @@ GRADIENT(ThresholdedRelu, kept(f, op(f, X, "Greater", num(f, f->p[0]))))
 sdx_status sdx_Gelu_gradient(sdx_grad *grad, const void *params) {
     const sdx_unary_params *p = params;
     const form f = form_of(grad, p);
+    grad->exact = true;
     grad->dX[0] = slope(&f, p->id == SDX_UNARY_GeluTanh ? "GeluTanh" : "Gelu");
     return f.patch->status;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Flatten: a matrix of the dimensions before `axis` by those from `axis` on; axis may be the rank itself. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -72,5 +73,6 @@ const sdx_op sdx_op_Flatten = {
     .bind = flatten_bind,
     .infer = flatten_infer,
     .compute = flatten_compute,
+    .grad = sdx_reshape_gradient,
     .flags = SDX_OP_VIEW,
 };

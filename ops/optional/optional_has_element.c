@@ -33,4 +33,5 @@ const sdx_op sdx_op_OptionalHasElement = {
         },
     .infer = optional_has_element_infer,
     .compute = optional_has_element_compute,
+    .grad = sdx_no_gradient,
 };

@@ -4,18 +4,12 @@
 #include "ops/reduction/reduce.h"
 #include "ops/move.h"
 
-typedef struct reduce_params {
-    sdx_reduce_kind kind;
-    bool keepdims, noop;
-    sdx_ints axes; /* of the old form */
-} reduce_params;
-
 /* The newest rows of two operators have no integers: their old forms stay as they are. */
 static sdx_status reduce_upgrade(sdx_patch *patch, const sdx_node *node) {
     return node->n_in == 1 ? sdx_upgrade_ints(patch, node, "axes") : SDX_OK;
 }
 
-static sdx_status reduce_bind(sdx_bind *bind, reduce_params *p, sdx_reduce_kind kind) {
+static sdx_status reduce_bind(sdx_bind *bind, sdx_reduce_params *p, sdx_reduce_kind kind) {
     p->kind = kind;
     p->keepdims = sdx_bind_int(bind, "keepdims") != 0;
     if (bind->since >= (kind == SDX_REDUCE_SUM ? 13 : 18))
@@ -26,14 +20,14 @@ static sdx_status reduce_bind(sdx_bind *bind, reduce_params *p, sdx_reduce_kind 
 }
 
 /* Which axes of a tensor of this rank go. */
-static sdx_status choose(sdx_error *error, const reduce_params *p, int64_t *axes, int n, int rank, bool *reduced) {
+static sdx_status choose(sdx_error *error, const sdx_reduce_params *p, int64_t *axes, int n, int rank, bool *reduced) {
     SDX_TRY(sdx_check_axes(error, "axes", axes, n, rank));
     for (int d = 0; d < rank; d++) reduced[d] = n == 0 && !p->noop;
     for (int k = 0; k < n; k++) reduced[axes[k]] = true;
     return SDX_OK;
 }
 
-static sdx_status attribute_axes(sdx_error *error, const reduce_params *p, int64_t *axes, int *n) {
+static sdx_status attribute_axes(sdx_error *error, const sdx_reduce_params *p, int64_t *axes, int *n) {
     if (p->axes.n > SDX_MAX_RANK)
         return sdx_fail(error, SDX_SHAPE, "attribute 'axes' has %zu entries; at most %d are allowed", p->axes.n,
                         SDX_MAX_RANK);
@@ -42,7 +36,7 @@ static sdx_status attribute_axes(sdx_error *error, const reduce_params *p, int64
     return SDX_OK;
 }
 
-static void shape_of(const reduce_params *p, int rank, const int64_t *dims, const bool *reduced, int *out_rank,
+static void shape_of(const sdx_reduce_params *p, int rank, const int64_t *dims, const bool *reduced, int *out_rank,
                      int64_t *out) {
     *out_rank = 0;
     for (int d = 0; d < rank; d++)
@@ -50,7 +44,7 @@ static void shape_of(const reduce_params *p, int rank, const int64_t *dims, cons
 }
 
 static sdx_status reduce_infer(sdx_infer *infer, const void *params) {
-    const reduce_params *p = params;
+    const sdx_reduce_params *p = params;
     int64_t axes[SDX_MAX_RANK];
     bool reduced[SDX_MAX_RANK], given = infer->n_in > 1 && infer->in[1];
     int n = 0, rank = sdx_infer_rank_of(infer, 0);
@@ -71,7 +65,7 @@ static sdx_status reduce_infer(sdx_infer *infer, const void *params) {
 }
 
 static sdx_status reduce_compute(sdx_compute *compute, const void *params) {
-    const reduce_params *p = params;
+    const sdx_reduce_params *p = params;
     const sdx_tensor *x = compute->in[0];
     int64_t axes[SDX_MAX_RANK], dims[SDX_MAX_RANK];
     bool reduced[SDX_MAX_RANK];
@@ -86,30 +80,6 @@ static sdx_status reduce_compute(sdx_compute *compute, const void *params) {
     return y ? sdx_reduce_run(compute, p->kind, x, reduced, y) : compute->error->status;
 }
 
-/* dY spread over what was reduced. */
-static sdx_id spread(sdx_grad *grad, const reduce_params *p) {
-    const sdx_node *node = grad->node;
-    bool axes = node->n_in > 1 && node->in[1] != SDX_NONE;
-    sdx_id dY = grad->dY[0];
-    if (axes && !p->keepdims) dY = sdx_emit2(grad->patch, "Unsqueeze", dY, node->in[1]);
-    return sdx_emit2(grad->patch, "Expand", dY, sdx_emit1(grad->patch, "Shape", node->in[0]));
-}
-
-static sdx_status reduce_sum_grad(sdx_grad *grad, const void *params) {
-    grad->dX[0] = spread(grad, params);
-    return grad->patch->status;
-}
-
-/* How many were averaged is counted in i64: a narrow float may not hold the sizes. */
-static sdx_status reduce_mean_grad(sdx_grad *grad, const void *params) {
-    sdx_patch *patch = grad->patch;
-    sdx_id whole = sdx_emit1(patch, "Size", grad->node->in[0]), means = sdx_emit1(patch, "Size", grad->node->out[0]);
-    means = sdx_emit2(patch, "Max", means, sdx_patch_scalar(patch, SDX_I64, 1));
-    sdx_id n = sdx_emit2(patch, "CastLike", sdx_emit2(patch, "Div", whole, means), grad->dY[0]);
-    grad->dX[0] = sdx_emit2(patch, "Div", spread(grad, params), n);
-    return patch->status;
-}
-
 #define WIDE  "|i32|i64|u32|u64"
 #define BYTES WIDE "|i8|u8"
 #define OLD(since, types)                                                                                              \
@@ -117,7 +87,7 @@ static sdx_status reduce_mean_grad(sdx_grad *grad, const void *params) {
 #define NEW(since, types)                                                                                              \
     { since, "data:T axes:i64? -> reduced:T", "T=" types, "keepdims:int=1 noop_with_empty_axes:int=0" }
 
-#define REDUCE(op, id, upgrade_, gradient, ...)                                                                        \
+#define REDUCE(op, id, upgrade_, ...)                                                                                  \
     static sdx_status op##_bind(sdx_bind *bind, void *params) { return reduce_bind(bind, params, SDX_REDUCE_##id); }   \
     const sdx_op sdx_op_##op = {                                                                                       \
         .domain = "",                                                                                                  \
@@ -129,12 +99,12 @@ static sdx_status reduce_mean_grad(sdx_grad *grad, const void *params) {
                 __VA_ARGS__,                                                                                           \
                 {0, NULL, NULL, NULL},                                                                                 \
             },                                                                                                         \
-        .params_size = sizeof(reduce_params),                                                                          \
+        .params_size = sizeof(sdx_reduce_params),                                                                      \
         .upgrade = upgrade_,                                                                                           \
         .bind = op##_bind,                                                                                             \
         .infer = reduce_infer,                                                                                         \
         .compute = reduce_compute,                                                                                     \
-        .grad = gradient,                                                                                              \
+        .grad = sdx_reduce_gradient,                                                                                   \
     };
 
 #define BASIC OLD(13, SDX_T_FLOAT_BF WIDE), NEW(18, SDX_T_FLOAT_BF WIDE)
@@ -142,13 +112,13 @@ static sdx_status reduce_mean_grad(sdx_grad *grad, const void *params) {
     OLD(12, SDX_T_FLOAT BYTES), OLD(13, SDX_T_FLOAT_BF BYTES), NEW(18, SDX_T_FLOAT_BF BYTES),                          \
         NEW(20, SDX_T_FLOAT_BF BYTES "|bool")
 
-REDUCE(ReduceSum, SUM, reduce_upgrade, reduce_sum_grad, NEW(13, SDX_T_FLOAT_BF WIDE))
-REDUCE(ReduceMean, MEAN, reduce_upgrade, reduce_mean_grad, BASIC)
-REDUCE(ReduceProd, PROD, reduce_upgrade, NULL, BASIC)
-REDUCE(ReduceL1, L1, reduce_upgrade, NULL, BASIC)
-REDUCE(ReduceL2, L2, reduce_upgrade, NULL, BASIC)
-REDUCE(ReduceSumSquare, SUM_SQUARE, reduce_upgrade, NULL, BASIC)
-REDUCE(ReduceLogSum, LOG_SUM, NULL, NULL, BASIC, NEW(28, SDX_T_FLOAT_BF))
-REDUCE(ReduceLogSumExp, LOG_SUM_EXP, NULL, NULL, BASIC, NEW(28, SDX_T_FLOAT_BF))
-REDUCE(ReduceMax, MAX, reduce_upgrade, NULL, ORDER)
-REDUCE(ReduceMin, MIN, reduce_upgrade, NULL, ORDER)
+REDUCE(ReduceSum, SUM, reduce_upgrade, NEW(13, SDX_T_FLOAT_BF WIDE))
+REDUCE(ReduceMean, MEAN, reduce_upgrade, BASIC)
+REDUCE(ReduceProd, PROD, reduce_upgrade, BASIC)
+REDUCE(ReduceL1, L1, reduce_upgrade, BASIC)
+REDUCE(ReduceL2, L2, reduce_upgrade, BASIC)
+REDUCE(ReduceSumSquare, SUM_SQUARE, reduce_upgrade, BASIC)
+REDUCE(ReduceLogSum, LOG_SUM, NULL, BASIC, NEW(28, SDX_T_FLOAT_BF))
+REDUCE(ReduceLogSumExp, LOG_SUM_EXP, NULL, BASIC, NEW(28, SDX_T_FLOAT_BF))
+REDUCE(ReduceMax, MAX, reduce_upgrade, ORDER)
+REDUCE(ReduceMin, MIN, reduce_upgrade, ORDER)

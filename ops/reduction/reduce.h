@@ -22,4 +22,13 @@ typedef enum sdx_reduce_kind {
 sdx_status sdx_reduce_run(sdx_compute *compute, sdx_reduce_kind kind, const sdx_tensor *x, const bool *reduced,
                           const sdx_tensor *y);
 
+typedef struct sdx_reduce_params {
+    sdx_reduce_kind kind;
+    bool keepdims, noop;
+    sdx_ints axes; /* of the old form */
+} sdx_reduce_params;
+
+/* .grad of all of them */
+sdx_status sdx_reduce_gradient(sdx_grad *grad, const void *params);
+
 #endif

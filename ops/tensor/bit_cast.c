@@ -62,4 +62,5 @@ const sdx_op sdx_op_BitCast = {
     .bind = bit_cast_bind,
     .infer = bit_cast_infer,
     .compute = bit_cast_compute,
+    .grad = sdx_no_gradient,
 };

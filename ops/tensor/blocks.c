@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/tensor/blocks.h"
+#include "ops/grad.h"
 #include <inttypes.h>
 
 sdx_status sdx_blocks_bind(sdx_bind *bind, void *params) {
@@ -27,4 +28,13 @@ sdx_status sdx_blocks_multiply(sdx_error *error, int d, int64_t dim, int64_t by,
     if (dim >= 0 && !sdx_dim_mul(dim, by, out))
         return sdx_fail(error, SDX_SHAPE, "dimension %d overflows: %" PRId64 " times %" PRId64, d, dim, by);
     return SDX_OK;
+}
+
+sdx_status sdx_blocks_gradient(sdx_grad *grad, const char *inverse, const sdx_blocks_params *p) {
+    sdx_node *back = sdx_patch_node(grad->patch, "", inverse, 1, &grad->dY[0], 1);
+    sdx_patch_int(grad->patch, back, "blocksize", p->size);
+    if (p->crd) sdx_patch_string(grad->patch, back, "mode", "CRD");
+    grad->exact = true;
+    grad->dX[0] = back->out[0];
+    return grad->patch->status;
 }

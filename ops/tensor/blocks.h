@@ -14,4 +14,7 @@ sdx_status sdx_blocks_bind(sdx_bind *bind, void *params);
 sdx_status sdx_blocks_divide(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out);
 sdx_status sdx_blocks_multiply(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out);
 
+/* The inverse of either operator is its gradient. */
+sdx_status sdx_blocks_gradient(sdx_grad *grad, const char *inverse, const sdx_blocks_params *p);
+
 #endif

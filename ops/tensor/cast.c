@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Cast to the element type `to`, which version 1 spelt as a name. The rules are in cast_convert.c and cast_text.c. */
+#include "ops/grad.h"
 #include "ops/tensor/cast_convert.h"
 #include <inttypes.h>
 #include <string.h>
@@ -49,6 +50,14 @@ static sdx_status cast_infer(sdx_infer *infer, const void *params) {
 
 static sdx_status cast_compute(sdx_compute *compute, const void *params) { return sdx_cast_compute(compute, params); }
 
+/* Rounding is taken for the identity. */
+static sdx_status cast_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    grad->exact = true;
+    grad->dX[0] = sdx_grad_cast(grad->patch, grad->dY[0], grad->node->in[0]);
+    return grad->patch->status;
+}
+
 const sdx_op sdx_op_Cast = {
     .domain = "",
     .name = "Cast",
@@ -94,5 +103,6 @@ const sdx_op sdx_op_Cast = {
     .bind = cast_bind,
     .infer = cast_infer,
     .compute = cast_compute,
+    .grad = cast_grad,
     .flags = SDX_OP_INPLACE,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * CastLike: Cast to the element type of a second tensor, whose contents do not matter. */
+#include "ops/grad.h"
 #include "ops/tensor/cast_convert.h"
 
 static sdx_status cast_like_bind(sdx_bind *bind, void *params) {
@@ -20,6 +21,14 @@ static sdx_status cast_like_compute(sdx_compute *compute, const void *params) {
     sdx_cast cast = *(const sdx_cast *)params;
     cast.to = compute->in[1]->dtype;
     return sdx_cast_compute(compute, &cast);
+}
+
+/* Rounding is taken for the identity. */
+static sdx_status cast_like_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    grad->exact = true;
+    grad->dX[0] = sdx_grad_cast(grad->patch, grad->dY[0], grad->node->in[0]);
+    return grad->patch->status;
 }
 
 const sdx_op sdx_op_CastLike = {
@@ -58,4 +67,5 @@ const sdx_op sdx_op_CastLike = {
     .bind = cast_like_bind,
     .infer = cast_like_infer,
     .compute = cast_like_compute,
+    .grad = cast_like_grad,
 };

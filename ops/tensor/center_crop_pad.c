@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * CenterCropPad: cuts or zero-pads each of `axes` around its centre to the length in 'shape'; an odd difference leaves
  * the smaller half in front. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -77,6 +78,19 @@ static sdx_status center_crop_pad_compute(sdx_compute *compute, const void *para
     return sdx_move_run(compute, &move);
 }
 
+/* What was cut is filled with zeros, what was added is cut: the same operator, back to the input's lengths. */
+static sdx_status center_crop_pad_grad(sdx_grad *grad, const void *params) {
+    const center_crop_pad_params *p = params;
+    sdx_patch *patch = grad->patch;
+    sdx_id shape = sdx_emit1(patch, "Shape", grad->node->in[0]);
+    if (p->given) shape = sdx_emit2(patch, "Gather", shape, sdx_patch_i64s(patch, p->axes.data, p->axes.n));
+    sdx_node *back = sdx_patch_node(patch, "", "CenterCropPad", 2, (sdx_id[]){grad->dY[0], shape}, 1);
+    if (p->given) sdx_patch_ints(patch, back, "axes", p->axes.data, p->axes.n);
+    grad->exact = true;
+    grad->dX[0] = back->out[0];
+    return patch->status;
+}
+
 const sdx_op sdx_op_CenterCropPad = {
     .domain = "",
     .name = "CenterCropPad",
@@ -89,4 +103,5 @@ const sdx_op sdx_op_CenterCropPad = {
     .bind = center_crop_pad_bind,
     .infer = center_crop_pad_infer,
     .compute = center_crop_pad_compute,
+    .grad = center_crop_pad_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Compress: the slices along `axis` (the elements of the flattened input without one) where condition is true. A
  * condition shorter than the axis leaves out the rest. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -70,6 +71,23 @@ static sdx_status compress_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+/* Compress is a Gather at the places where the condition is true. */
+static sdx_status compress_grad(sdx_grad *grad, const void *params) {
+    const compress_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id X = grad->node->in[0];
+    sdx_id kept = sdx_emit1(patch, "NonZero", grad->node->in[1]);
+    kept = sdx_emit2(patch, "Reshape", kept, sdx_patch_i64s(patch, (int64_t[]){-1}, 1));
+    sdx_id shape =
+        p->given ? sdx_emit1(patch, "Shape", X)
+                 : sdx_emit2(patch, "Reshape", sdx_emit1(patch, "Size", X), sdx_patch_i64s(patch, (int64_t[]){1}, 1));
+    sdx_node *back = sdx_patch_node(patch, "sdx", "GatherGrad", 3, (sdx_id[]){grad->dY[0], kept, shape}, 1);
+    sdx_patch_int(patch, back, "axis", p->given ? p->axis : 0);
+    grad->exact = true;
+    grad->dX[0] = p->given ? back->out[0] : sdx_grad_reshape(patch, back->out[0], X);
+    return patch->status;
+}
+
 const sdx_op sdx_op_Compress = {
     .domain = "",
     .name = "Compress",
@@ -84,4 +102,5 @@ const sdx_op sdx_op_Compress = {
     .bind = compress_bind,
     .infer = compress_infer,
     .compute = compress_compute,
+    .grad = compress_grad,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Concat along `axis`. Version 1 had 1 as the default axis. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -77,6 +78,25 @@ static sdx_status concat_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+/* dY is split again, by the lengths of the inputs. */
+static sdx_status concat_grad(sdx_grad *grad, const void *params) {
+    const concat_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    sdx_id *lengths = SDX_NEW_ARRAY(patch->graph->arena, sdx_id, node->n_in, grad->error);
+    if (!lengths) return grad->error->status;
+    const sdx_id axis = sdx_patch_i64s(patch, &p->axis, 1);
+    for (int k = 0; k < node->n_in; k++)
+        lengths[k] = sdx_emit2(patch, "Gather", sdx_emit1(patch, "Shape", node->in[k]), axis);
+    sdx_node *all = sdx_patch_node(patch, "", "Concat", node->n_in, lengths, 1);
+    sdx_patch_int(patch, all, "axis", 0);
+    sdx_node *parts = sdx_patch_node(patch, "", "Split", 2, (sdx_id[]){grad->dY[0], all->out[0]}, node->n_in);
+    sdx_patch_int(patch, parts, "axis", p->axis);
+    grad->exact = true;
+    for (int k = 0; k < node->n_in && patch->status == SDX_OK; k++) grad->dX[k] = parts->out[k];
+    return patch->status;
+}
+
 const sdx_op sdx_op_Concat = {
     .domain = "",
     .name = "Concat",
@@ -92,4 +112,5 @@ const sdx_op sdx_op_Concat = {
     .bind = concat_bind,
     .infer = concat_infer,
     .compute = concat_compute,
+    .grad = concat_grad,
 };

@@ -37,6 +37,10 @@ static sdx_status depth_to_space_compute(sdx_compute *compute, const void *param
     return sdx_move_run(compute, &move);
 }
 
+static sdx_status depth_to_space_grad(sdx_grad *grad, const void *params) {
+    return sdx_blocks_gradient(grad, "SpaceToDepth", params);
+}
+
 const sdx_op sdx_op_DepthToSpace = {
     .domain = "",
     .name = "DepthToSpace",
@@ -52,4 +56,5 @@ const sdx_op sdx_op_DepthToSpace = {
     .bind = sdx_blocks_bind,
     .infer = depth_to_space_infer,
     .compute = depth_to_space_compute,
+    .grad = depth_to_space_grad,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Expand: numpy broadcasting of the input with 'shape', both ways. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -57,6 +58,13 @@ static sdx_status expand_compute(sdx_compute *compute, const void *params) {
     return sdx_move_run(compute, &move);
 }
 
+/* The broadcast is undone by who asks. */
+static sdx_status expand_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    grad->dX[0] = grad->dY[0];
+    return SDX_OK;
+}
+
 const sdx_op sdx_op_Expand = {
     .domain = "",
     .name = "Expand",
@@ -68,4 +76,5 @@ const sdx_op sdx_op_Expand = {
         },
     .infer = expand_infer,
     .compute = expand_compute,
+    .grad = expand_grad,
 };

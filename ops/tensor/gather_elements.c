@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * GatherElements: output[i][j][k] = data[indices[i][j][k]][j][k] for axis 0, and so on. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include "ops/tensor/elements.h"
 
@@ -48,6 +49,18 @@ static sdx_status gather_elements_compute(sdx_compute *compute, const void *para
     return sdx_for(compute, out->count / job.e.length, sdx_grain(job.e.length * 8), gather_lines, &job);
 }
 
+static sdx_status gather_elements_grad(sdx_grad *grad, const void *params) {
+    const sdx_elements_params *p = params;
+    sdx_patch *patch = grad->patch;
+    sdx_id in[3] = {sdx_grad_filled(patch, grad->node->in[0], 0), grad->node->in[1], grad->dY[0]};
+    sdx_node *back = sdx_patch_node(patch, "", "ScatterElements", 3, in, 1);
+    sdx_patch_int(patch, back, "axis", p->axis);
+    sdx_patch_string(patch, back, "reduction", "add");
+    grad->exact = true;
+    grad->dX[0] = back->out[0];
+    return patch->status;
+}
+
 const sdx_op sdx_op_GatherElements = {
     .domain = "",
     .name = "GatherElements",
@@ -61,4 +74,5 @@ const sdx_op sdx_op_GatherElements = {
     .bind = gather_elements_bind,
     .infer = gather_elements_infer,
     .compute = gather_elements_compute,
+    .grad = gather_elements_grad,
 };

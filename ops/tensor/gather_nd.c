@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * GatherND: the tuples along the last dimension of indices name slices of data; the first batch_dims dimensions of
  * both go together. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include "ops/tensor/nd.h"
 #include <inttypes.h>
@@ -80,6 +81,26 @@ static sdx_status gather_nd_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, job.nd.tuples, sdx_grain((int64_t)job.bytes + 16), gather_tuples, &job);
 }
 
+/* ScatterND knows no batch: then every element goes back by its number. */
+static sdx_status gather_nd_grad(sdx_grad *grad, const void *params) {
+    const gather_nd_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id data = grad->node->in[0], indices = grad->node->in[1];
+    grad->exact = true;
+    if (p->batch_dims == 0) {
+        sdx_id in[3] = {sdx_grad_filled(patch, data, 0), indices, grad->dY[0]};
+        sdx_node *back = sdx_patch_node(patch, "", "ScatterND", 3, in, 1);
+        sdx_patch_string(patch, back, "reduction", "add");
+        grad->dX[0] = back->out[0];
+        return patch->status;
+    }
+    sdx_id shape = sdx_emit1(patch, "Shape", data);
+    sdx_id places =
+        sdx_emit_int(patch, "GatherND", sdx_grad_places(patch, shape), indices, "batch_dims", p->batch_dims);
+    grad->dX[0] = sdx_grad_put(patch, shape, sdx_grad_type(patch, data)->dtype, places, grad->dY[0]);
+    return patch->status;
+}
+
 const sdx_op sdx_op_GatherND = {
     .domain = "",
     .name = "GatherND",
@@ -94,4 +115,5 @@ const sdx_op sdx_op_GatherND = {
     .bind = gather_nd_bind,
     .infer = gather_nd_infer,
     .compute = gather_nd_compute,
+    .grad = gather_nd_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * OneHot: a new dimension of length 'depth' at `axis`, values[1] where it equals the index, else values[0]. Indices
  * outside [-depth, depth) match nothing. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -83,6 +84,25 @@ static sdx_status one_hot_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, out->count / job.inner, sdx_grain(job.inner * 8), one_hot_rows, &job);
 }
 
+/* values[1] gets what flows where they are on, values[0] the rest. */
+static sdx_status one_hot_grad(sdx_grad *grad, const void *params) {
+    const one_hot_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    const sdx_id one[1] = {sdx_patch_i64s(patch, (int64_t[]){1}, 1)}, dY = grad->dY[0],
+                 zero = sdx_grad_scalar(patch, node->in[2], 0);
+    sdx_node *on = sdx_patch_node(patch, "", "OneHot", 3,
+                                  (sdx_id[]){node->in[0], node->in[1], sdx_patch_i64s(patch, (int64_t[]){0, 1}, 2)}, 1);
+    sdx_patch_int(patch, on, "axis", p->axis);
+    sdx_id is_on = sdx_emit_int(patch, "Cast", on->out[0], SDX_NONE, "to", SDX_BOOL), sums[2];
+    sums[0] = sdx_emit1(patch, "ReduceSum", sdx_emit3(patch, "Where", is_on, zero, dY));
+    sums[1] = sdx_emit1(patch, "ReduceSum", sdx_emit3(patch, "Where", is_on, dY, zero));
+    for (int k = 0; k < 2; k++) sums[k] = sdx_emit2(patch, "Reshape", sums[k], one[0]);
+    grad->exact = true;
+    grad->dX[2] = sdx_emit_int(patch, "Concat", sums[0], sums[1], "axis", 0);
+    return patch->status;
+}
+
 const sdx_op sdx_op_OneHot = {
     .domain = "",
     .name = "OneHot",
@@ -100,4 +120,5 @@ const sdx_op sdx_op_OneHot = {
     .bind = one_hot_bind,
     .infer = one_hot_infer,
     .compute = one_hot_compute,
+    .grad = one_hot_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Pad: constant, reflect (without repeating the edge), edge or wrap; negative pads crop first. Versions 1 and 2 had
  * attributes. Each dimension is a table that maps a place in the result to one in the input, or to the constant. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -191,6 +192,43 @@ static sdx_status pad_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, out->count / plan.out[last], sdx_grain(line), pad_lines, &job);
 }
 
+/* Pad with other pads or data. */
+static sdx_id pad_again(sdx_grad *grad, sdx_id data, sdx_id pads, sdx_id value) {
+    sdx_id in[4] = {data, pads, value, sdx_grad_in(grad, 3)};
+    return sdx_patch_node(grad->patch, "", "Pad", in[3] != SDX_NONE ? 4 : value != SDX_NONE ? 3 : 2, in, 1)->out[0];
+}
+
+/* The constant gets what flows into the margin. */
+static sdx_id pad_constant_grad(sdx_grad *grad) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id data = grad->node->in[0], value = grad->node->in[2];
+    sdx_id inner = sdx_grad_filled(patch, data, 0), one = sdx_grad_scalar(patch, data, 1);
+    sdx_id margin = pad_again(grad, inner, grad->node->in[1], one);
+    return sdx_grad_reshape(patch, sdx_emit1(patch, "ReduceSum", sdx_emit2(patch, "Mul", grad->dY[0], margin)), value);
+}
+
+/* Constant pads are cut off again; the others add what flows into the margin where it came from. */
+static sdx_status pad_grad(sdx_grad *grad, const void *params) {
+    static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
+    const pad_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    const sdx_id data = node->in[0], dY = grad->dY[0];
+    grad->exact = true;
+    if (p->mode == PAD_CONSTANT) {
+        if (grad->needed[0]) grad->dX[0] = pad_again(grad, dY, sdx_emit1(patch, "Neg", node->in[1]), SDX_NONE);
+        if (sdx_grad_in(grad, 2) != SDX_NONE && grad->needed[2]) grad->dX[2] = pad_constant_grad(grad);
+        return patch->status;
+    }
+    if (!grad->needed[0]) return patch->status;
+    sdx_id shape = sdx_emit1(patch, "Shape", data);
+    sdx_id in[4] = {sdx_grad_places(patch, shape), node->in[1], SDX_NONE, sdx_grad_in(grad, 3)};
+    sdx_node *places = sdx_patch_node(patch, "", "Pad", in[3] != SDX_NONE ? 4 : 2, in, 1);
+    sdx_patch_string(patch, places, "mode", modes[p->mode]);
+    grad->dX[0] = sdx_grad_put(patch, shape, sdx_grad_type(patch, data)->dtype, places->out[0], dY);
+    return patch->status;
+}
+
 const sdx_op sdx_op_Pad = {
     .domain = "",
     .name = "Pad",
@@ -219,4 +257,5 @@ const sdx_op sdx_op_Pad = {
     .bind = pad_bind,
     .infer = pad_infer,
     .compute = pad_compute,
+    .grad = pad_grad,
 };

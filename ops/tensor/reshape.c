@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reshape: -1 is what is left over; 0 copies the input's dimension at that place unless allowzero. Version 1 took the
  * shape as an attribute. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -146,5 +147,6 @@ const sdx_op sdx_op_Reshape = {
     .bind = reshape_bind,
     .infer = reshape_infer,
     .compute = reshape_compute,
+    .grad = sdx_reshape_gradient,
     .flags = SDX_OP_VIEW,
 };

@@ -4,6 +4,7 @@
 #include "ops/move.h"
 #include "ops/tensor/combine.h"
 #include "ops/tensor/elements.h"
+#include "ops/tensor/scatter_grad.h"
 
 static sdx_status scatter_upgrade(sdx_patch *patch, const sdx_node *node) {
     sdx_node *newest = sdx_patch_node(patch, "", "ScatterElements", node->n_in, node->in, 1);
@@ -55,6 +56,12 @@ static sdx_status scatter_elements_compute(sdx_compute *compute, const void *par
     return SDX_OK;
 }
 
+static sdx_status scatter_elements_grad(sdx_grad *grad, const void *params) {
+    const sdx_elements_params *p = params;
+    return sdx_scatter_gradient(
+        &(sdx_scatter_grad){grad, "ScatterElements", "GatherElements", true, p->axis, p->reduction});
+}
+
 const sdx_op sdx_op_ScatterElements = {
     .domain = "",
     .name = "ScatterElements",
@@ -72,6 +79,7 @@ const sdx_op sdx_op_ScatterElements = {
     .bind = scatter_elements_bind,
     .infer = scatter_elements_infer,
     .compute = scatter_elements_compute,
+    .grad = scatter_elements_grad,
 };
 
 const sdx_op sdx_op_Scatter = {
@@ -88,4 +96,5 @@ const sdx_op sdx_op_Scatter = {
     .bind = scatter_elements_bind,
     .infer = scatter_elements_infer,
     .compute = scatter_elements_compute,
+    .grad = scatter_elements_grad,
 };

@@ -4,6 +4,7 @@
 #include "ops/move.h"
 #include "ops/tensor/combine.h"
 #include "ops/tensor/nd.h"
+#include "ops/tensor/scatter_grad.h"
 #include <inttypes.h>
 
 typedef struct scatter_nd_params {
@@ -69,6 +70,11 @@ static sdx_status scatter_nd_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+static sdx_status scatter_nd_grad(sdx_grad *grad, const void *params) {
+    const scatter_nd_params *p = params;
+    return sdx_scatter_gradient(&(sdx_scatter_grad){grad, "ScatterND", "GatherND", false, 0, p->reduction});
+}
+
 const sdx_op sdx_op_ScatterND = {
     .domain = "",
     .name = "ScatterND",
@@ -84,4 +90,5 @@ const sdx_op sdx_op_ScatterND = {
     .bind = scatter_nd_bind,
     .infer = scatter_nd_infer,
     .compute = scatter_nd_compute,
+    .grad = scatter_nd_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Slice: starts, ends and steps as numpy counts them: negative ones from the end, out-of-range ones clamped.
  * Version 1 had attributes. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -95,18 +96,19 @@ static sdx_status slice_infer(sdx_infer *infer, const void *params) {
     return SDX_OK;
 }
 
-static sdx_status read_lists(sdx_compute *compute, slice_lists *lists) {
+/* The inputs from `first` on, for a tensor of this rank. */
+static sdx_status read_lists(sdx_compute *compute, int first, int rank, slice_lists *lists) {
     sdx_error *error = compute->error;
+    const sdx_tensor *axes = first + 2 < compute->n_in ? compute->in[first + 2] : NULL;
+    const sdx_tensor *steps = first + 3 < compute->n_in ? compute->in[first + 3] : NULL;
     int n_ends = 0;
     default_lists(lists);
-    SDX_TRY(sdx_read_i64s(error, "starts", compute->in[1], lists->starts, SDX_MAX_RANK, &lists->n));
-    SDX_TRY(sdx_read_i64s(error, "ends", compute->in[2], lists->ends, SDX_MAX_RANK, &n_ends));
+    SDX_TRY(sdx_read_i64s(error, "starts", compute->in[first], lists->starts, SDX_MAX_RANK, &lists->n));
+    SDX_TRY(sdx_read_i64s(error, "ends", compute->in[first + 1], lists->ends, SDX_MAX_RANK, &n_ends));
     int n_axes = lists->n, n_steps = lists->n;
-    if (compute->n_in > 3 && compute->in[3])
-        SDX_TRY(sdx_read_i64s(error, "axes", compute->in[3], lists->axes, SDX_MAX_RANK, &n_axes));
-    if (compute->n_in > 4 && compute->in[4])
-        SDX_TRY(sdx_read_i64s(error, "steps", compute->in[4], lists->steps, SDX_MAX_RANK, &n_steps));
-    return check_lists(error, lists, n_ends, n_axes, n_steps, compute->in[0]->rank);
+    if (axes) SDX_TRY(sdx_read_i64s(error, "axes", axes, lists->axes, SDX_MAX_RANK, &n_axes));
+    if (steps) SDX_TRY(sdx_read_i64s(error, "steps", steps, lists->steps, SDX_MAX_RANK, &n_steps));
+    return check_lists(error, lists, n_ends, n_axes, n_steps, rank);
 }
 
 static sdx_status slice_compute(sdx_compute *compute, const void *params) {
@@ -115,7 +117,7 @@ static sdx_status slice_compute(sdx_compute *compute, const void *params) {
     slice_lists lists;
     int64_t dims[SDX_MAX_RANK], offset = 0;
     sdx_move move;
-    SDX_TRY(read_lists(compute, &lists));
+    SDX_TRY(read_lists(compute, 1, in->rank, &lists));
     memcpy(dims, in->dim, sizeof dims);
     sdx_strides(in->rank, in->dim, move.from);
     for (int i = 0; i < lists.n; i++) {
@@ -134,6 +136,24 @@ static sdx_status slice_compute(sdx_compute *compute, const void *params) {
     return sdx_move_run(compute, &move);
 }
 
+/* A node that reads `head`, then the lists of a Slice. */
+static sdx_node *emit_lists(sdx_patch *patch, const char *domain, const char *op_type, int n, const sdx_id *head,
+                            int n_lists, const sdx_id *lists) {
+    sdx_id in[6];
+    for (int k = 0; k < n; k++) in[k] = head[k];
+    for (int k = 0; k < n_lists; k++) in[n + k] = lists[k];
+    return sdx_patch_node(patch, domain, op_type, n + n_lists, in, 1);
+}
+
+static sdx_status slice_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    const sdx_node *node = grad->node;
+    sdx_id head[2] = {grad->dY[0], sdx_emit1(grad->patch, "Shape", node->in[0])};
+    grad->exact = true;
+    grad->dX[0] = emit_lists(grad->patch, "sdx", "SliceGrad", 2, head, node->n_in - 1, node->in + 1)->out[0];
+    return grad->patch->status;
+}
+
 const sdx_op sdx_op_Slice = {
     .domain = "",
     .name = "Slice",
@@ -149,4 +169,86 @@ const sdx_op sdx_op_Slice = {
     .upgrade = slice_upgrade,
     .infer = slice_infer,
     .compute = slice_compute,
+    .grad = slice_grad,
+};
+
+/* ---- SliceGrad: zeros of this shape with dY where the slice was ---- */
+
+static sdx_status slice_grad_infer(sdx_infer *infer, const void *params) {
+    (void)params;
+    int64_t shape[SDX_MAX_RANK];
+    int n = -1;
+    sdx_type *out = &infer->out[0];
+    SDX_TRY(sdx_infer_i64s(infer, 1, "shape", shape, SDX_MAX_RANK, &n));
+    out->rank = n >= 0 ? n : sdx_infer_rank_of(infer, 0);
+    for (int d = 0; d < out->rank; d++) out->dim[d] = n >= 0 ? shape[d] : -1;
+    return SDX_OK;
+}
+
+static sdx_status slice_grad_compute(sdx_compute *compute, const void *params) {
+    (void)params;
+    const sdx_tensor *dY = compute->in[0];
+    slice_lists lists;
+    int64_t shape[SDX_MAX_RANK], target = 0, source = 0;
+    int rank = 0;
+    sdx_move move = {.rank = dY->rank, .size = sdx_dtype_size(dY->dtype)};
+    SDX_TRY(sdx_read_i64s(compute->error, "shape", compute->in[1], shape, SDX_MAX_RANK, &rank));
+    SDX_TRY(read_lists(compute, 2, rank, &lists));
+    sdx_tensor *dX = sdx_compute_output(compute, 0, rank, shape);
+    if (!dX) return compute->error->status;
+    memset(dX->data, 0, sdx_tensor_bytes(dX));
+    sdx_strides(rank, dX->dim, move.to);
+    sdx_strides(dY->rank, dY->dim, move.from);
+    memcpy(move.dim, dY->dim, sizeof dY->dim);
+    bool same = rank == dY->rank;
+    for (int i = 0; i < lists.n && same; i++) {
+        int64_t d = lists.axes[i];
+        slice_range range = slice_axis(dX->dim[d], lists.starts[i], lists.ends[i], lists.steps[i]);
+        same = range.length == dY->dim[d];
+        if (range.length <= 1) {
+            target += range.length ? range.start * move.to[d] : 0;
+            continue;
+        }
+        /* a falling slice is read from its end */
+        target += (range.step > 0 ? range.start : range.start + (range.length - 1) * range.step) * move.to[d];
+        source += range.step > 0 ? 0 : (range.length - 1) * move.from[d];
+        move.to[d] *= range.step > 0 ? range.step : -range.step;
+        move.from[d] = range.step > 0 ? move.from[d] : -move.from[d];
+    }
+    if (!same) return sdx_fail(compute->error, SDX_SHAPE, "input 'dY' has not the shape of the slice");
+    if (dY->count == 0) return SDX_OK;
+    move.source = (const char *)dY->data + source * (int64_t)move.size;
+    move.target = (char *)dX->data + target * (int64_t)move.size;
+    return sdx_move_run(compute, &move);
+}
+
+static sdx_status slice_grad_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    const sdx_node *node = grad->node;
+    grad->exact = true;
+    grad->dX[0] = emit_lists(grad->patch, "", "Slice", 1, grad->dY, node->n_in - 2, node->in + 2)->out[0];
+    return grad->patch->status;
+}
+
+static sdx_status slice_grad_expand(sdx_patch *patch, const sdx_node *node, const void *params) {
+    (void)params;
+    const sdx_id dY = node->in[0], shape = node->in[1], places = sdx_grad_places(patch, shape);
+    const sdx_node *moved = emit_lists(patch, "", "Slice", 1, &places, node->n_in - 2, node->in + 2);
+    sdx_dtype dtype = sdx_grad_type(patch, dY)->dtype;
+    sdx_patch_replace(patch, node->out[0], sdx_grad_put(patch, shape, dtype, moved->out[0], dY));
+    sdx_patch_remove(patch, node);
+    return patch->status;
+}
+
+const sdx_op sdx_op_SliceGrad = {
+    .domain = "sdx",
+    .name = "SliceGrad",
+    .versions = (const sdx_op_version[]){{1, "dY:T shape:i64 starts:Tind ends:Tind axes:Tind? steps:Tind? -> dX:T",
+                                          "T=" SDX_T_FLOAT_BF "|c64|c128 Tind=i32|i64", ""},
+                                         {0, NULL, NULL, NULL}},
+    .infer = slice_grad_infer,
+    .compute = slice_grad_compute,
+    .grad = slice_grad_grad,
+    .expand = slice_grad_expand,
+    .flags = SDX_OP_INTERNAL,
 };

@@ -35,6 +35,10 @@ static sdx_status space_to_depth_compute(sdx_compute *compute, const void *param
     return sdx_move_run(compute, &move);
 }
 
+static sdx_status space_to_depth_grad(sdx_grad *grad, const void *params) {
+    return sdx_blocks_gradient(grad, "DepthToSpace", params);
+}
+
 const sdx_op sdx_op_SpaceToDepth = {
     .domain = "",
     .name = "SpaceToDepth",
@@ -49,4 +53,5 @@ const sdx_op sdx_op_SpaceToDepth = {
     .bind = sdx_blocks_bind,
     .infer = space_to_depth_infer,
     .compute = space_to_depth_compute,
+    .grad = space_to_depth_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Split along `axis`: lengths in 'split', else equal parts; since 18 the last of num_outputs parts may be shorter.
  * Until 11 'split' was an attribute; version 1 also had an input of it, of the data's type. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -124,6 +125,51 @@ static sdx_status split_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+/* Whether the parts the node gives may not be all of the input: the last ones are not among its outputs. */
+static bool may_leave_out(const sdx_grad *grad, const split_params *p) {
+    const sdx_id split = sdx_grad_in(grad, 1);
+    if (split == SDX_NONE) return grad->node->n_out < p->parts;
+    const sdx_type *lengths = sdx_grad_type(grad->patch, split);
+    return lengths->rank != 1 || lengths->dim[0] != grad->node->n_out;
+}
+
+/* Zeros behind `parts`, as far as the input goes. */
+static sdx_id lengthened(sdx_grad *grad, const split_params *p, sdx_id parts) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id axis = sdx_patch_i64s(patch, &p->axis, 1);
+    sdx_id whole = sdx_emit2(patch, "Gather", sdx_emit1(patch, "Shape", grad->node->in[0]), axis);
+    sdx_id left = sdx_emit2(patch, "Sub", whole, sdx_emit2(patch, "Gather", sdx_emit1(patch, "Shape", parts), axis));
+    sdx_id pads = sdx_emit_int(patch, "Concat", sdx_patch_i64s(patch, (int64_t[]){0}, 1), left, "axis", 0);
+    return sdx_patch_node(patch, "", "Pad", 4, (sdx_id[]){parts, pads, SDX_NONE, axis}, 1)->out[0];
+}
+
+/* The gradients of the parts in a row; zeros where none flows. */
+static sdx_status split_grad(sdx_grad *grad, const void *params) {
+    const split_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    sdx_id *parts = SDX_NEW_ARRAY(patch->graph->arena, sdx_id, node->n_out, grad->error);
+    if (!parts) return grad->error->status;
+    const sdx_node *twin = node; /* with all outputs, for their shapes */
+    for (int k = 0; k < node->n_out; k++) {
+        if (twin != node || node->out[k] != SDX_NONE) continue;
+        sdx_node *whole = sdx_patch_node(patch, "", "Split", node->n_in, node->in, node->n_out);
+        sdx_patch_attrs_of(patch, whole, node, NULL, 0);
+        if (patch->status) return patch->status;
+        twin = whole;
+    }
+    for (int k = 0; k < node->n_out; k++) {
+        sdx_id shape = grad->dY[k] == SDX_NONE ? sdx_emit1(patch, "Shape", twin->out[k]) : SDX_NONE;
+        parts[k] =
+            shape == SDX_NONE ? grad->dY[k] : sdx_emit2(patch, "Expand", sdx_grad_scalar(patch, node->in[0], 0), shape);
+    }
+    sdx_node *row = sdx_patch_node(patch, "", "Concat", node->n_out, parts, 1);
+    sdx_patch_int(patch, row, "axis", p->axis);
+    grad->exact = true;
+    grad->dX[0] = may_leave_out(grad, p) ? lengthened(grad, p, row->out[0]) : row->out[0];
+    return patch->status;
+}
+
 const sdx_op sdx_op_Split = {
     .domain = "",
     .name = "Split",
@@ -141,4 +187,5 @@ const sdx_op sdx_op_Split = {
     .bind = split_bind,
     .infer = split_infer,
     .compute = split_compute,
+    .grad = split_grad,
 };

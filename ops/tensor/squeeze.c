@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Squeeze: drops dimensions of length 1, those of 'axes' or all. Until opset 12 'axes' was an attribute. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -76,5 +77,6 @@ const sdx_op sdx_op_Squeeze = {
     .upgrade = squeeze_upgrade,
     .infer = squeeze_infer,
     .compute = squeeze_compute,
+    .grad = sdx_reshape_gradient,
     .flags = SDX_OP_VIEW,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * TensorScatter: past_cache with `update` written along `axis` from write_indices[batch] on; "circular" wraps. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -85,6 +86,48 @@ static sdx_status tensor_scatter_compute(sdx_compute *compute, const void *param
     return sdx_for(compute, rows, sdx_grain((int64_t)job.run), write_steps, &job);
 }
 
+/* Where each element of the update was written, along the axis: first + 0, 1, 2 ..., around the end. */
+static sdx_id written_places(sdx_grad *grad, const tensor_scatter_params *p, int rank) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id update = grad->node->in[1], write = sdx_grad_in(grad, 2);
+    const int64_t axis = p->axis < 0 ? p->axis + rank : p->axis;
+    int64_t behind[SDX_MAX_RANK], after[SDX_MAX_RANK];
+    for (int d = 0; d < rank; d++) behind[d] = d + 1, after[d] = d + 1;
+    const sdx_id at = sdx_patch_i64s(patch, &axis, 1), shape = sdx_emit1(patch, "Shape", update);
+    sdx_id length =
+        sdx_emit2(patch, "Squeeze", sdx_emit2(patch, "Gather", shape, at), sdx_patch_i64s(patch, (int64_t[]){0}, 1));
+    sdx_id steps =
+        sdx_emit3(patch, "Range", sdx_patch_scalar(patch, SDX_I64, 0), length, sdx_patch_scalar(patch, SDX_I64, 1));
+    if (axis < rank - 1)
+        steps = sdx_emit2(patch, "Unsqueeze", steps, sdx_patch_i64s(patch, after, (size_t)(rank - 1 - axis)));
+    if (write != SDX_NONE) {
+        sdx_id first = sdx_emit2(patch, "Unsqueeze", write, sdx_patch_i64s(patch, behind, (size_t)rank - 1));
+        sdx_id n = sdx_emit2(patch, "Gather", sdx_emit1(patch, "Shape", grad->node->in[0]), at);
+        steps = sdx_emit2(patch, "Mod", sdx_emit2(patch, "Add", steps, first), n);
+    }
+    return sdx_emit2(patch, "Expand", steps, shape);
+}
+
+static sdx_status tensor_scatter_grad(sdx_grad *grad, const void *params) {
+    const tensor_scatter_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    const int rank = sdx_grad_type(patch, node->in[1])->rank;
+    grad->exact = true;
+    if (grad->needed[0]) {
+        sdx_id in[3] = {grad->dY[0], sdx_grad_filled(patch, node->in[1], 0), sdx_grad_in(grad, 2)};
+        sdx_node *rest = sdx_patch_node(patch, "", "TensorScatter", in[2] == SDX_NONE ? 2 : 3, in, 1);
+        sdx_patch_attrs_of(patch, rest, node, NULL, 0);
+        grad->dX[0] = rest->out[0];
+    }
+    if (!grad->needed[1]) return patch->status;
+    if (rank < 0)
+        return sdx_fail(grad->error, SDX_UNSUPPORTED, "the rank of input 'update' must be known for its gradient");
+    sdx_id places = written_places(grad, p, rank);
+    grad->dX[1] = sdx_emit_int(patch, "GatherElements", grad->dY[0], places, "axis", p->axis);
+    return patch->status;
+}
+
 const sdx_op sdx_op_TensorScatter = {
     .domain = "",
     .name = "TensorScatter",
@@ -98,4 +141,5 @@ const sdx_op sdx_op_TensorScatter = {
     .bind = tensor_scatter_bind,
     .infer = tensor_scatter_infer,
     .compute = tensor_scatter_compute,
+    .grad = tensor_scatter_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tile: repeats[d] copies along every dimension. Version 1 had the number of copies and the axis as scalars of the
  * data's own floating type; it keeps its own row, because its repeats need the rank. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include "runtime/base/half.h"
 #include <inttypes.h>
@@ -85,6 +86,32 @@ static sdx_status tile_compute(sdx_compute *compute, const void *params) {
     return sdx_move_run(compute, &move);
 }
 
+/* Version 6 and later: dY seen as [repeats[0], dim[0], repeats[1], dim[1] ...], summed over the repeats. */
+static sdx_status tile_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id X = grad->node->in[0], repeats = grad->node->in[1], shape = sdx_emit1(patch, "Shape", X);
+    const int rank = sdx_grad_type(patch, X)->rank;
+    grad->exact = true;
+    if (grad->node->since == 1) return sdx_fail(grad->error, SDX_UNSUPPORTED, "version 1 of Tile has no gradient");
+    if (rank < 0 || 2 * rank > SDX_MAX_RANK) {
+        sdx_id places = sdx_emit2(patch, "Tile", sdx_grad_places(patch, shape), repeats);
+        grad->dX[0] = sdx_grad_put(patch, shape, sdx_grad_type(patch, X)->dtype, places, grad->dY[0]);
+        return patch->status;
+    }
+    int64_t axes[SDX_MAX_RANK];
+    for (int d = 0; d < rank; d++) axes[d] = 2 * d;
+    const sdx_id last = sdx_patch_i64s(patch, (int64_t[]){-1}, 1);
+    sdx_id pairs = sdx_emit_int(patch, "Concat", sdx_emit2(patch, "Unsqueeze", repeats, last),
+                                sdx_emit2(patch, "Unsqueeze", shape, last), "axis", -1);
+    sdx_id spread =
+        sdx_emit_int(patch, "Reshape", grad->dY[0], sdx_emit2(patch, "Reshape", pairs, last), "allowzero", 1);
+    grad->dX[0] =
+        rank ? sdx_emit_int(patch, "ReduceSum", spread, sdx_patch_i64s(patch, axes, (size_t)rank), "keepdims", 0)
+             : grad->dY[0];
+    return patch->status;
+}
+
 const sdx_op sdx_op_Tile = {
     .domain = "",
     .name = "Tile",
@@ -97,4 +124,5 @@ const sdx_op sdx_op_Tile = {
         },
     .infer = tile_infer,
     .compute = tile_compute,
+    .grad = tile_grad,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Transpose: dimension d of the result is dimension perm[d] of the input; without perm the order is reversed. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -55,6 +56,18 @@ static sdx_status transpose_compute(sdx_compute *compute, const void *params) {
     return sdx_move_run(compute, &move);
 }
 
+/* The inverse permutation. */
+static sdx_status transpose_grad(sdx_grad *grad, const void *params) {
+    const transpose_params *p = params;
+    int64_t inverse[SDX_MAX_RANK] = {0};
+    sdx_node *back = sdx_patch_node(grad->patch, "", "Transpose", 1, &grad->dY[0], 1);
+    for (size_t d = 0; p->given && d < p->perm.n; d++) inverse[p->perm.data[d]] = (int64_t)d;
+    if (p->given) sdx_patch_ints(grad->patch, back, "perm", inverse, p->perm.n);
+    grad->exact = true;
+    grad->dX[0] = back->out[0];
+    return grad->patch->status;
+}
+
 const sdx_op sdx_op_Transpose = {
     .domain = "",
     .name = "Transpose",
@@ -72,4 +85,5 @@ const sdx_op sdx_op_Transpose = {
     .bind = transpose_bind,
     .infer = transpose_infer,
     .compute = transpose_compute,
+    .grad = transpose_grad,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Trilu: the triangle above (upper) or below diagonal k of each matrix; the rest is zero. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include <inttypes.h>
 
@@ -65,6 +66,14 @@ static sdx_status trilu_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, out->count / job.columns, sdx_grain(job.columns * (int64_t)job.size), trilu_rows, &job);
 }
 
+/* The same triangle of dY. */
+static sdx_status trilu_grad(sdx_grad *grad, const void *params) {
+    const trilu_params *p = params;
+    grad->exact = true;
+    grad->dX[0] = sdx_emit_int(grad->patch, "Trilu", grad->dY[0], sdx_grad_in(grad, 1), "upper", p->upper);
+    return grad->patch->status;
+}
+
 const sdx_op sdx_op_Trilu = {
     .domain = "",
     .name = "Trilu",
@@ -77,5 +86,6 @@ const sdx_op sdx_op_Trilu = {
     .bind = trilu_bind,
     .infer = trilu_infer,
     .compute = trilu_compute,
+    .grad = trilu_grad,
     .flags = SDX_OP_INPLACE,
 };

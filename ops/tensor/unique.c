@@ -165,4 +165,5 @@ const sdx_op sdx_op_Unique = {
     .bind = unique_bind,
     .infer = unique_infer,
     .compute = unique_compute,
+    .grad = sdx_no_gradient,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Unsqueeze: puts dimensions of length 1 where 'axes', counted in the result, says. Until opset 12 an attribute. */
+#include "ops/grad.h"
 #include "ops/move.h"
 
 static sdx_status unsqueeze_upgrade(sdx_patch *patch, const sdx_node *node) {
@@ -62,5 +63,6 @@ const sdx_op sdx_op_Unsqueeze = {
     .upgrade = unsqueeze_upgrade,
     .infer = unsqueeze_infer,
     .compute = unsqueeze_compute,
+    .grad = sdx_reshape_gradient,
     .flags = SDX_OP_VIEW,
 };

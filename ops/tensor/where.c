@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Where: output = condition ? X : Y, all three broadcast. Elements are moved as bytes. */
+#include "ops/grad.h"
 #include "ops/math/elementwise.h"
 
 static sdx_status where_infer(sdx_infer *infer, const void *params) {
@@ -26,6 +27,15 @@ static sdx_status where_compute(sdx_compute *compute, const void *params) {
     return sdx_loop_run(compute, &loop, SDX_GRAIN_CHEAP, where_piece, &select);
 }
 
+static sdx_status where_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    const sdx_id condition = grad->node->in[0], dY = grad->dY[0],
+                 zero = sdx_grad_scalar(grad->patch, grad->node->in[1], 0);
+    if (grad->needed[1]) grad->dX[1] = sdx_emit3(grad->patch, "Where", condition, dY, zero);
+    if (grad->needed[2]) grad->dX[2] = sdx_emit3(grad->patch, "Where", condition, zero, dY);
+    return grad->patch->status;
+}
+
 #define WHERE "condition:B X:T Y:T -> output:T"
 const sdx_op sdx_op_Where = {
     .domain = "",
@@ -35,5 +45,6 @@ const sdx_op sdx_op_Where = {
                                          {0, NULL, NULL, NULL}},
     .infer = where_infer,
     .compute = where_compute,
+    .grad = where_grad,
     .flags = SDX_OP_INPLACE,
 };

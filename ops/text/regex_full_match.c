@@ -156,4 +156,5 @@ const sdx_op sdx_op_RegexFullMatch = {
     .bind = regex_bind,
     .infer = regex_infer,
     .compute = regex_compute,
+    .grad = sdx_no_gradient,
 };

@@ -58,4 +58,5 @@ const sdx_op sdx_op_StringConcat = {
         },
     .infer = string_concat_infer,
     .compute = string_concat_compute,
+    .grad = sdx_no_gradient,
 };

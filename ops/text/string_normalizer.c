@@ -84,4 +84,5 @@ const sdx_op sdx_op_StringNormalizer = {
     .bind = string_normalizer_bind,
     .infer = string_normalizer_infer,
     .compute = string_normalizer_compute,
+    .grad = sdx_no_gradient,
 };

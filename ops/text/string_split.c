@@ -116,4 +116,5 @@ const sdx_op sdx_op_StringSplit = {
     .bind = string_split_bind,
     .infer = string_split_infer,
     .compute = string_split_compute,
+    .grad = sdx_no_gradient,
 };

@@ -105,10 +105,10 @@ static sdx_id sum_back(walk *w, sdx_id input, sdx_id gradient) {
 }
 
 /* Undoes broadcasting, after which the gradient has the input's dims, known or not. */
-static sdx_status undo_broadcast(walk *w, sdx_id input, sdx_id *gradient) {
+static sdx_status undo_broadcast(walk *w, sdx_id input, sdx_id *gradient, bool exact) {
     SDX_TRY(settle(w));
     if (type_of(w, input)->kind != SDX_TENSOR || same_dims(type_of(w, input), type_of(w, *gradient))) return SDX_OK;
-    *gradient = sum_back(w, input, *gradient);
+    if (!exact) *gradient = sum_back(w, input, *gradient);
     SDX_TRY(settle(w));
     const sdx_type *want = type_of(w, input);
     sdx_type *have = &w->graph->values[*gradient].type;
@@ -119,8 +119,8 @@ static sdx_status undo_broadcast(walk *w, sdx_id input, sdx_id *gradient) {
     return SDX_OK;
 }
 
-static sdx_status accumulate(walk *w, sdx_id input, sdx_id gradient) {
-    SDX_TRY(undo_broadcast(w, input, &gradient));
+static sdx_status accumulate(walk *w, sdx_id input, sdx_id gradient, bool exact) {
+    SDX_TRY(undo_broadcast(w, input, &gradient, exact));
     sdx_id *total = &w->gradient[input];
     *total = *total == SDX_NONE ? gradient : sdx_emit2(w->patch, "Add", *total, gradient);
     return settle(w);
@@ -148,10 +148,11 @@ static sdx_status step_back(walk *w, const sdx_node *node) {
         return sdx_fail(w->error, SDX_UNSUPPORTED, "%s: this operator has no gradient",
                         sdx_node_place(w->graph, node, place, sizeof place));
     w->patch->origin = node;
-    SDX_TRY(node->op->grad(&(sdx_grad){w->patch, node, dY, dX, needed, w->error}, node->params));
+    sdx_grad grad = {w->patch, node, dY, dX, needed, w->error, false};
+    SDX_TRY(node->op->grad(&grad, node->params));
     SDX_TRY(settle(w));
     for (int k = 0; k < node->n_in; k++)
-        if (needed[k] && dX[k] != SDX_NONE) SDX_TRY(accumulate(w, node->in[k], dX[k]));
+        if (needed[k] && dX[k] != SDX_NONE) SDX_TRY(accumulate(w, node->in[k], dX[k], grad.exact));
     return SDX_OK;
 }
 
