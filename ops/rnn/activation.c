@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Names are taken in any case, as exporters write them so. Defaults are those of the operators of the same names. */
 #include "ops/rnn/activation.h"
+#include <math.h>
 #include <string.h>
 #include <strings.h>
 
@@ -91,5 +92,52 @@ void sdx_activate(const struct sdx_kernels *kernels, const sdx_activation *f, sd
         BY_DTYPE(TIMES_ALPHA);
         return;
     default: kernels->unary(function->kernel, work)(x, x, n, f->p);
+    }
+}
+
+/* d times the slope at x, where y = f(x); of all but Tanh and Sigmoid. */
+#define SLOPES(T, name, abs_of, expm1_of)                                                                              \
+    static T name(const sdx_activation *f, T x, T y) {                                                                 \
+        const T alpha = (T)f->p[0], beta = (T)f->p[1];                                                                 \
+        switch (functions[f->row].form) {                                                                              \
+        case AFFINE: return alpha;                                                                                     \
+        case THRESHOLD: return x >= alpha ? 1 : 0;                                                                     \
+        case SCALED_TANH: return alpha == 0 ? 0 : beta * (alpha - y * y / alpha);                                      \
+        default: break;                                                                                                \
+        }                                                                                                              \
+        const sdx_unary_id kernel = functions[f->row].kernel;                                                          \
+        if (kernel == SDX_UNARY_Relu) return y > 0 ? 1 : 0;                                                            \
+        if (kernel == SDX_UNARY_LeakyRelu) return x > 0 ? 1 : alpha;                                                   \
+        if (kernel == SDX_UNARY_HardSigmoid) return y > 0 && y < 1 ? alpha : 0;                                        \
+        if (kernel == SDX_UNARY_Elu) return x > 0 ? 1 : y + alpha;                                                     \
+        if (kernel == SDX_UNARY_Softsign) return (1 - abs_of(y)) * (1 - abs_of(y));                                    \
+        return -expm1_of(-y); /* Softplus */                                                                           \
+    }                                                                                                                  \
+    static void times_##name(const sdx_activation *f, const void *y, const void *d, void *x, int64_t n) {              \
+        for (int64_t k = 0; k < n; k++)                                                                                \
+            ((T *)x)[k] = ((const T *)d)[k] * name(f, ((const T *)x)[k], ((const T *)y)[k]);                           \
+    }
+SLOPES(float, slope_f32, fabsf, expm1f)
+SLOPES(double, slope_f64, fabs, expm1)
+
+void sdx_activate_back(const struct sdx_kernels *kernels, const sdx_activation *f, sdx_dtype work, const void *y,
+                       const void *d, void *x, int64_t n) {
+    static const float one_f32 = 1;
+    static const double one_f64 = 1;
+    const struct function *function = &functions[f->row];
+    const sdx_binary_fn mul = kernels->binary(SDX_BINARY_Mul, work), sub = kernels->binary(SDX_BINARY_Sub, work);
+    const void *one = work == SDX_F64 ? (const void *)&one_f64 : &one_f32;
+    if (function->form == KERNEL && function->kernel == SDX_UNARY_Tanh) { /* 1 - y y */
+        mul(y, 1, y, 1, x, n);
+        sub(one, 0, x, 1, x, n);
+        mul(d, 1, x, 1, x, n);
+    } else if (function->kernel == SDX_UNARY_Sigmoid) { /* y (1 - y) */
+        sub(one, 0, y, 1, x, n);
+        mul(y, 1, x, 1, x, n);
+        mul(d, 1, x, 1, x, n);
+    } else if (work == SDX_F64) {
+        times_slope_f64(f, y, d, x, n);
+    } else {
+        times_slope_f32(f, y, d, x, n);
     }
 }

@@ -16,5 +16,8 @@ void sdx_bind_activations(sdx_bind *bind, const char *const *otherwise, int coun
 
 /* x = f(x); f32 or f64 */
 void sdx_activate(const struct sdx_kernels *kernels, const sdx_activation *f, sdx_dtype work, void *x, int64_t n);
+/* x = d f'(x), where y = f(x) */
+void sdx_activate_back(const struct sdx_kernels *kernels, const sdx_activation *f, sdx_dtype work, const void *y,
+                       const void *d, void *x, int64_t n);
 
 #endif

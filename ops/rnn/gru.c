@@ -3,6 +3,7 @@
  * With linear_before_reset n = g(Xh + r (H Rh^T + Rbh)), so that a step needs one product; else a second one for r H.
  */
 #include "ops/rnn/recurrent.h"
+#include <string.h>
 
 enum { Z, R, H };
 
@@ -34,12 +35,68 @@ static void update(const sdx_cell_math *math, const sdx_cell_row *row, int phase
     }
 }
 
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
+
+static void activate_again(const sdx_cell_math *math, const sdx_cell_back *row, int gate, int function) {
+    memcpy(row->a[gate], row->x[gate], (size_t)row->n * sdx_dtype_size(math->work));
+    sdx_cell_activate(math, &row->f[function], row->a[gate], row->n);
+}
+
+static void again(const sdx_cell_math *math, const sdx_cell_back *row, int phase) {
+    if (phase == 0) {
+        activate_again(math, row, Z, 0);
+        activate_again(math, row, R, 0);
+    }
+    if (math->params->linear_before_reset) {
+        math->mul(row->a[R], 1, row->extra, 1, row->room, row->n);
+        math->add(row->x[H], 1, row->room, 1, row->x[H], row->n);
+        activate_again(math, row, H, 1);
+    } else if (phase == 0) {
+        math->mul(row->a[R], 1, row->h, 1, row->extra, row->n);
+    } else {
+        activate_again(math, row, H, 1);
+    }
+}
+
+/* dn = dH (1 - z), dz = dH (H - n) with the state before; that gets dH z past the gates. */
+static void back_from_state(const sdx_cell_math *math, const sdx_cell_back *row) {
+    void *d = row->room;
+    const int64_t n = row->n;
+    math->sub(row->h, 1, row->a[H], 1, d, n);
+    math->mul(row->dh, 1, d, 1, d, n);
+    sdx_cell_activate_back(math, &row->f[0], row->a[Z], d, row->x[Z], n);
+    math->mul(row->dh, 1, row->a[Z], 1, d, n);
+    math->sub(row->dh, 1, d, 1, row->other_room, n);
+    memcpy(row->dh, d, (size_t)n * sdx_dtype_size(math->work));
+    sdx_cell_activate_back(math, &row->f[1], row->a[H], row->other_room, row->x[H], n);
+}
+
+/* With e = R h + Rb: dr = dn' e, de = dn' r. Without: dr = de h with e = r h, and the state before gets de r. */
+static void back(const sdx_cell_math *math, const sdx_cell_back *row, int phase) {
+    void *d = row->room;
+    const int64_t n = row->n;
+    if (phase == 0) back_from_state(math, row);
+    if (math->params->linear_before_reset) {
+        math->mul(row->x[H], 1, row->extra, 1, d, n);
+        sdx_cell_activate_back(math, &row->f[0], row->a[R], d, row->x[R], n);
+        math->mul(row->x[H], 1, row->a[R], 1, row->extra, n);
+    } else if (phase == 1) {
+        math->mul(row->d_extra, 1, row->h, 1, d, n);
+        sdx_cell_activate_back(math, &row->f[0], row->a[R], d, row->x[R], n);
+        math->mul(row->d_extra, 1, row->a[R], 1, d, n);
+        math->add(row->dh, 1, d, 1, row->dh, n);
+    }
+}
+
 static const sdx_cell cell = {.gates = 3,
                               .functions = 2,
                               .otherwise = {"Sigmoid", "Tanh"},
                               .has_extra = true,
                               .phases = phases,
-                              .update = update};
+                              .update = update,
+                              .again = again,
+                              .back = back,
+                              .grad = "GRUGrad"};
 
 static sdx_status gru_bind(sdx_bind *bind, void *params) {
     sdx_recurrent_params *p = params;
@@ -72,4 +129,19 @@ const sdx_op sdx_op_GRU = {
     .infer = sdx_recurrent_infer,
     .scratch = sdx_recurrent_scratch,
     .compute = sdx_recurrent_compute,
+    .grad = sdx_recurrent_grad,
+};
+
+const sdx_op sdx_op_GRUGrad = {
+    .domain = "sdx",
+    .name = "GRUGrad",
+    .versions = (const sdx_op_version[]){{22, SDX_RECURRENT_GRAD_SIGNATURE, "T=" SDX_T_FLOAT_BF " T1=i32",
+                                          SDX_RECURRENT_GRAD_ATTRIBUTES " linear_before_reset:int=0"},
+                                         {0, NULL, NULL, NULL}},
+    .params_size = sizeof(sdx_recurrent_params),
+    .bind = gru_bind,
+    .infer = sdx_recurrent_grad_infer,
+    .scratch = sdx_recurrent_grad_scratch,
+    .compute = sdx_recurrent_grad_compute,
+    .flags = SDX_OP_INTERNAL,
 };

@@ -2,7 +2,7 @@
  * bind, infer and the walk over time. In reverse, time runs from the end; a sequence that is shorter than the longest
  * keeps its initial state until its own end comes up, so both directions read one and the same position of X and Y. */
 #include "ops/rnn/recurrent.h"
-#include "ops/lines.h"
+#include "ops/rnn/pieces.h"
 #include "ops/rnn/steps.h"
 #include <inttypes.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static int64_t dim_of(const sdx_infer *infer, int k, int d) {
     return type && d < type->rank ? type->dim[d] : -1;
 }
 
-static int64_t hidden_of(const sdx_infer *infer, const sdx_recurrent_params *p) {
+int64_t sdx_recurrent_hidden(const sdx_infer *infer, const sdx_recurrent_params *p) {
     if (p->hidden_size > 0) return p->hidden_size;
     int64_t hidden = dim_of(infer, R, 2), rows = dim_of(infer, W, 1);
     return hidden >= 0 ? hidden : rows >= 0 ? rows / p->cell->gates : -1;
@@ -67,7 +67,7 @@ static void state_dims(const sdx_recurrent_params *p, int64_t batch, int64_t hid
 
 sdx_status sdx_recurrent_infer(sdx_infer *infer, const void *params) {
     const sdx_recurrent_params *p = params;
-    const int64_t hidden = hidden_of(infer, p), any[3] = {-1, -1, -1};
+    const int64_t hidden = sdx_recurrent_hidden(infer, p), any[3] = {-1, -1, -1};
     const int64_t steps = dim_of(infer, X, p->batch_first ? 1 : 0), batch = dim_of(infer, X, p->batch_first ? 0 : 1);
     const int64_t width = times(p->cell->gates, hidden), directions = p->directions;
     int64_t state[3];
@@ -97,25 +97,6 @@ sdx_status sdx_recurrent_infer(sdx_infer *infer, const void *params) {
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
-/* Pieces of the scratch; without a base they are only counted. */
-typedef struct pieces {
-    char *base;
-    size_t used;
-    bool too_large;
-} pieces;
-
-static char *take(pieces *room, size_t size, const int64_t *dims, int n) {
-    int64_t bytes = (int64_t)size;
-    for (int d = 0; d < n; d++) room->too_large |= !sdx_dim_mul(bytes, dims[d], &bytes);
-    room->too_large |= bytes < 0 || bytes > INT64_MAX / 4;
-    if (room->too_large) return NULL;
-    char *at = room->base ? room->base + room->used : NULL;
-    room->too_large |= !sdx_size_add(room->used, sdx_align((size_t)bytes), &room->used);
-    return at;
-}
-#define TAKE(room, size, ...)                                                                                          \
-    take(room, size, (const int64_t[]){__VA_ARGS__}, (int)(sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t)))
-
 /* Of whole chunks and of the last one, whichever takes more. */
 static int64_t product_bytes(const sdx_recurrence *q, int threads) {
     const int64_t chunks[2] = {q->chunk, q->steps % q->chunk};
@@ -129,27 +110,27 @@ static int64_t product_bytes(const sdx_recurrence *q, int threads) {
     return bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes;
 }
 
-static void place(sdx_recurrence *q, pieces *room, int threads, bool has_peepholes) {
+static void place(sdx_recurrence *q, sdx_pieces *room, int threads, bool has_peepholes) {
     const int64_t directions = q->p->directions, hidden = q->hidden;
     const bool copies = q->stored != q->math.work;
-    if (copies || q->p->batch_first) q->x_copy = TAKE(room, q->size, q->steps, q->batch, q->input);
-    if (copies) q->w_copy = TAKE(room, q->size, directions, q->width, q->input);
-    if (copies) q->r_copy = TAKE(room, q->size, directions, q->width, hidden);
-    q->bias = TAKE(room, q->size, directions, q->width);
-    q->r_bias = TAKE(room, q->size, directions, hidden);
-    if (has_peepholes) q->peepholes = TAKE(room, q->size, directions, 3, hidden);
-    for (int d = 0; d < directions; d++) q->gate[d] = TAKE(room, q->size, q->chunk, q->batch, q->width);
-    for (int k = 0; k < 2; k++) q->h[k] = TAKE(room, q->size, directions, q->batch, hidden);
-    if (q->p->cell->has_c) q->c = TAKE(room, q->size, directions, q->batch, hidden);
-    if (q->p->cell->has_extra) q->extra = TAKE(room, q->size, directions, q->batch, hidden);
+    if (copies || q->p->batch_first) q->x_copy = SDX_TAKE(room, q->size, q->steps, q->batch, q->input);
+    if (copies) q->w_copy = SDX_TAKE(room, q->size, directions, q->width, q->input);
+    if (copies) q->r_copy = SDX_TAKE(room, q->size, directions, q->width, hidden);
+    q->bias = SDX_TAKE(room, q->size, directions, q->width);
+    q->r_bias = SDX_TAKE(room, q->size, directions, hidden);
+    if (has_peepholes) q->peepholes = SDX_TAKE(room, q->size, directions, 3, hidden);
+    for (int d = 0; d < directions; d++) q->gate[d] = SDX_TAKE(room, q->size, q->chunk, q->batch, q->width);
+    for (int k = 0; k < 2; k++) q->h[k] = SDX_TAKE(room, q->size, directions, q->batch, hidden);
+    if (q->p->cell->has_c) q->c = SDX_TAKE(room, q->size, directions, q->batch, hidden);
+    if (q->p->cell->has_extra) q->extra = SDX_TAKE(room, q->size, directions, q->batch, hidden);
     if (!q->vectors) {
         const int64_t rows = sdx_steps_rows(q);
-        q->panels = TAKE(room, q->size, directions, q->p->cell->gates, sdx_steps_lines(q), hidden);
-        for (int k = 0; k < 2; k++) q->h_panels[k] = TAKE(room, q->size, directions, rows, hidden);
-        if (q->phases > 1) q->extra_panels = TAKE(room, q->size, directions, rows, hidden);
+        q->panels = SDX_TAKE(room, q->size, directions, q->p->cell->gates, sdx_steps_lines(q), hidden);
+        for (int k = 0; k < 2; k++) q->h_panels[k] = SDX_TAKE(room, q->size, directions, rows, hidden);
+        if (q->phases > 1) q->extra_panels = SDX_TAKE(room, q->size, directions, rows, hidden);
     }
-    q->rooms = TAKE(room, sdx_align((size_t)hidden * q->size), threads);
-    q->product_room = TAKE(room, 1, product_bytes(q, threads));
+    q->rooms = SDX_TAKE(room, sdx_align((size_t)hidden * q->size), threads);
+    q->product_room = SDX_TAKE(room, 1, product_bytes(q, threads));
 }
 
 /* Everything but pointers. */
@@ -174,8 +155,8 @@ static void describe(sdx_recurrence *q, const sdx_recurrent_params *p, const str
 size_t sdx_recurrent_scratch(const sdx_infer *infer, const void *params) {
     const sdx_recurrent_params *p = params;
     sdx_recurrence q;
-    pieces room = {0};
-    describe(&q, p, sdx_kernels_get(), infer->in[X]->dtype, infer->in[X]->dim, hidden_of(infer, p));
+    sdx_pieces room = {0};
+    describe(&q, p, sdx_kernels_get(), infer->in[X]->dtype, infer->in[X]->dim, sdx_recurrent_hidden(infer, p));
     place(&q, &room, infer->threads, infer->n_in > P && infer->in[P]);
     return room.too_large ? SIZE_MAX : room.used;
 }
@@ -248,13 +229,13 @@ static void give_state(const sdx_recurrence *q, const char *from, const sdx_tens
                         q->hidden);
 }
 
-static sdx_status check_lengths(const sdx_compute *compute, const sdx_recurrence *q, const sdx_tensor *lengths) {
+sdx_status sdx_recurrent_check_lengths(sdx_error *error, const sdx_tensor *lengths, int64_t steps) {
     for (int64_t b = 0; lengths && b < lengths->count; b++) {
         const int32_t length = ((const int32_t *)lengths->data)[b];
-        if (length < 0 || length > q->steps)
-            return sdx_fail(compute->error, SDX_VALUE,
+        if (length < 0 || length > steps)
+            return sdx_fail(error, SDX_VALUE,
                             "entry %" PRId64 " of input 'sequence_lens' is %d; it must be in [0, %" PRId64 "]", b,
-                            length, q->steps);
+                            length, steps);
     }
     return SDX_OK;
 }
@@ -284,9 +265,9 @@ sdx_status sdx_recurrent_compute(sdx_compute *compute, const void *params) {
     const sdx_tensor *in[INPUTS] = {NULL};
     for (int k = 0; k < compute->n_in && k < INPUTS; k++) in[k] = compute->in[k];
     sdx_recurrence q;
-    pieces room = {.base = compute->scratch};
+    sdx_pieces room = {.base = compute->scratch};
     describe(&q, p, compute->kernels, in[X]->dtype, in[X]->dim, in[R]->dim[2]);
-    SDX_TRY(check_lengths(compute, &q, in[LENS]));
+    SDX_TRY(sdx_recurrent_check_lengths(compute->error, in[LENS], q.steps));
     if (q.batch == 0 || q.hidden == 0) return SDX_OK;
     place(&q, &room, sdx_pool_threads(compute->pool), in[P]);
     q.lengths = in[LENS] ? in[LENS]->data : NULL;

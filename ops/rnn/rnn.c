@@ -9,7 +9,25 @@ static void update(const sdx_cell_math *math, const sdx_cell_row *row, int phase
     memcpy(row->h_new, row->gate[0], (size_t)row->n * sdx_dtype_size(math->work));
 }
 
-static const sdx_cell cell = {.gates = 1, .functions = 1, .otherwise = {"Tanh"}, .update = update};
+static void again(const sdx_cell_math *math, const sdx_cell_back *row, int phase) {
+    (void)phase;
+    memcpy(row->a[0], row->x[0], (size_t)row->n * sdx_dtype_size(math->work));
+    sdx_cell_activate(math, &row->f[0], row->a[0], row->n);
+}
+
+static void back(const sdx_cell_math *math, const sdx_cell_back *row, int phase) {
+    (void)phase;
+    sdx_cell_activate_back(math, &row->f[0], row->a[0], row->dh, row->x[0], row->n);
+    memset(row->dh, 0, (size_t)row->n * sdx_dtype_size(math->work));
+}
+
+static const sdx_cell cell = {.gates = 1,
+                              .functions = 1,
+                              .otherwise = {"Tanh"},
+                              .update = update,
+                              .again = again,
+                              .back = back,
+                              .grad = "RNNGrad"};
 
 static sdx_status rnn_bind(sdx_bind *bind, void *params) { return sdx_recurrent_bind(bind, &cell, params); }
 
@@ -32,4 +50,19 @@ const sdx_op sdx_op_RNN = {
     .infer = sdx_recurrent_infer,
     .scratch = sdx_recurrent_scratch,
     .compute = sdx_recurrent_compute,
+    .grad = sdx_recurrent_grad,
+};
+
+const sdx_op sdx_op_RNNGrad = {
+    .domain = "sdx",
+    .name = "RNNGrad",
+    .versions = (const sdx_op_version[]){{22, SDX_RECURRENT_GRAD_SIGNATURE, "T=" SDX_T_FLOAT_BF " T1=i32",
+                                          SDX_RECURRENT_GRAD_ATTRIBUTES},
+                                         {0, NULL, NULL, NULL}},
+    .params_size = sizeof(sdx_recurrent_params),
+    .bind = rnn_bind,
+    .infer = sdx_recurrent_grad_infer,
+    .scratch = sdx_recurrent_grad_scratch,
+    .compute = sdx_recurrent_grad_compute,
+    .flags = SDX_OP_INTERNAL,
 };

@@ -4,6 +4,7 @@
  * dot products with the lines of R as they lie; else register tiles from panels. All cuts follow from the shape. */
 #include "ops/rnn/steps.h"
 #include "ops/lines.h"
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -215,6 +216,19 @@ void sdx_cell_activate(const sdx_cell_math *math, const sdx_activation *f, void 
         math->max(x, 1, wide ? (const void *)&least_f64 : &least_f32, 0, x, n);
     }
     sdx_activate(math->kernels, f, math->work, x, n);
+}
+
+void sdx_cell_activate_back(const sdx_cell_math *math, const sdx_activation *f, const void *y, void *d, void *x,
+                            int64_t n) {
+    const float clip = math->params->clip;
+    if (math->params->clips && math->work == SDX_F64) {
+        for (int64_t k = 0; k < n; k++)
+            if (fabs(((const double *)x)[k]) > (double)clip) ((double *)d)[k] = 0;
+    } else if (math->params->clips) {
+        for (int64_t k = 0; k < n; k++)
+            if (fabsf(((const float *)x)[k]) > clip) ((float *)d)[k] = 0;
+    }
+    sdx_activate_back(math->kernels, f, math->work, y, d, x, n);
 }
 
 /* Y at this step gets the units of h; zeros where the sequence is over (h NULL). */

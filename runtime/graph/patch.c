@@ -52,6 +52,34 @@ sdx_node *sdx_patch_node(sdx_patch *patch, const char *domain, const char *op_ty
     return node;
 }
 
+static int node_index(const sdx_graph *graph, const sdx_node *node) {
+    for (int k = 0; k < node->n_out; k++) {
+        if (node->out[k] == SDX_NONE) continue;
+        int producer = graph->values[node->out[k]].producer;
+        if (producer >= 0 && producer < graph->n_nodes && graph->nodes[producer] == node) return producer;
+    }
+    for (int k = 0; k < graph->n_nodes; k++)
+        if (graph->nodes[k] == node) return k;
+    return -1;
+}
+
+sdx_id sdx_patch_output(sdx_patch *patch, const sdx_node *node, int k, const sdx_type *type) {
+    sdx_node *owned = (sdx_node *)(uintptr_t)node; /* the graph's, which the patch may change */
+    if (patch->status != SDX_OK) return SDX_NONE;
+    if (k < node->n_out && node->out[k] != SDX_NONE) return node->out[k];
+    const int n = k < node->n_out ? node->n_out : k + 1, index = node_index(patch->graph, node);
+    sdx_id *out = SDX_NEW_ARRAY(patch->graph->arena, sdx_id, n, patch->error);
+    sdx_id made = out ? sdx_graph_add_value(patch->graph, NULL, type, patch->error) : SDX_NONE;
+    if (made == SDX_NONE) return set_status(patch, oom(patch)), SDX_NONE;
+    for (int j = 0; j < n; j++) out[j] = j < node->n_out ? node->out[j] : SDX_NONE;
+    out[k] = made;
+    owned->out = out;
+    owned->n_out = n;
+    patch->graph->values[made].producer = index;
+    patch->changed = true;
+    return made;
+}
+
 sdx_id sdx_emit1(sdx_patch *patch, const char *op_type, sdx_id a) {
     return sdx_patch_node(patch, "", op_type, 1, &a, 1)->out[0];
 }
@@ -183,17 +211,6 @@ void sdx_patch_replace(sdx_patch *patch, sdx_id old, sdx_id by) {
     }
     patch->replaced[old] = by;
     patch->changed = true;
-}
-
-static int node_index(const sdx_graph *graph, const sdx_node *node) {
-    for (int k = 0; k < node->n_out; k++) {
-        if (node->out[k] == SDX_NONE) continue;
-        int producer = graph->values[node->out[k]].producer;
-        if (producer >= 0 && producer < graph->n_nodes && graph->nodes[producer] == node) return producer;
-    }
-    for (int k = 0; k < graph->n_nodes; k++)
-        if (graph->nodes[k] == node) return k;
-    return -1;
 }
 
 void sdx_patch_remove(sdx_patch *patch, const sdx_node *node) {

@@ -24,6 +24,8 @@ void sdx_patch_begin(sdx_patch *patch, sdx_graph *graph, sdx_error *error);
 /* A new node with n_out fresh output values (node->out[k]); inputs may be SDX_NONE. */
 sdx_node *sdx_patch_node(sdx_patch *patch, const char *domain, const char *op_type, int n_in, const sdx_id *in,
                          int n_out);
+/* Output k of a node that is there: the value, which is made, of this type, where nobody asked for it. */
+sdx_id sdx_patch_output(sdx_patch *patch, const sdx_node *node, int k, const sdx_type *type);
 /* Short forms of the above for the default domain: the first output's id. */
 sdx_id sdx_emit1(sdx_patch *patch, const char *op_type, sdx_id a);
 sdx_id sdx_emit2(sdx_patch *patch, const char *op_type, sdx_id a, sdx_id b);
