@@ -18,7 +18,7 @@ import recipes_training  # noqa: F401
 from draw import RECIPES
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-INTERNAL = {"FusedAttention", "PackedConv", "PackedMatMul"}  # no file may contain them
+INTERNAL = {"FusedAttention", "GRUGrad", "LSTMGrad", "PackedConv", "PackedMatMul", "RNNGrad"}  # no file may contain them
 ELSEWHERE = {"Gradient"}  # the gradients of operators have tests of their own
 
 

@@ -174,6 +174,10 @@ static void lstm(sdx_case_run *run) { run_all(run, 4, 3, lstm_step); }
 #define ALL         .outputs = "Y Y_h"
 #define ALL3        .outputs = "Y Y_h Y_c"
 
+/* Gradients alone; BACK2: with at least two steps, as the lengths are up to 2. */
+#define BACK(out)  .dims = "S=1..4 N=1..3 I=1..5 H=1..7", .outputs = out, .flags = SDX_CASE_GRADIENT
+#define BACK2(out) .dims = "S=2..4 N=1..3 I=1..5 H=1..7", .outputs = out, .flags = SDX_CASE_GRADIENT
+
 const sdx_case sdx_cases[] = {
     RNN("plain", 1, .inputs = XWR("1"), .dims = SIZES, ALL, .reference = rnn),
     RNN("7_bias", 7, .attributes = "direction:string=reverse clip:float=0.5", .inputs = XWR("1") " T[1,2*H]=" SMALL,
@@ -248,6 +252,54 @@ const sdx_case sdx_cases[] = {
     LSTM("few_steps", 14,
          .inputs = "T[2,2,5]=normal T[1,280,5]=" SMALL " T[1,280,70]=uniform(-0.1,0.1) T[1,560]=" SMALL,
          .types = "T=f32", ALL3, .reference = lstm),
+
+    RNN("d_plain", 22, .inputs = XWR("1") " T[1,2*H]=" SMALL, BACK("Y")),
+    RNN("d_lengths", 22, .attributes = "direction:string=bidirectional",
+        .inputs = XWR2("1") " T[2,2*H]=" SMALL " T1[N]=ints(0,2) T[2,N,H]=normal", BACK2("- Y_h")),
+    RNN("d_functions", 22,
+        .attributes = "direction:string=bidirectional activations:strings=[ScaledTanh,HardSigmoid] "
+                      "activation_alpha:floats=[0.5,0.25] activation_beta:floats=[0.75,0.5]",
+        .inputs = XWR2("1"), BACK("Y")),
+    RNN("d_more_functions", 22, .attributes = "direction:string=bidirectional activations:strings=[Softplus,Softsign]",
+        .inputs = XWR2("1"), BACK("Y")),
+    RNN("d_kinks", 22,
+        .attributes = "direction:string=bidirectional activations:strings=[LeakyRelu,Elu] "
+                      "activation_alpha:floats=[0.5,0.25] clip:float=0.9",
+        .inputs = XWR2("1"), BACK("Y")),
+    RNN("d_affine", 22, .attributes = "direction:string=bidirectional activations:strings=[Relu,Affine]",
+        .inputs = XWR2("1"), BACK("Y")),
+    RNN("d_threshold", 22, .attributes = "activations:strings=[ThresholdedRelu] activation_alpha:floats=[0.1]",
+        .inputs = XWR("1"), BACK("Y")),
+    RNN("d_layout", 22, .attributes = "layout:int=1 direction:string=bidirectional",
+        .inputs = "T[3,5,4]=normal T[2,6,4]=" SMALL " T[2,6,6]=" SMALL " - T1[3]={5 0 2} T[3,2,6]=normal", BACK("Y")),
+
+    GRU("d_plain", 22, .inputs = XWR("3") " T[1,6*H]=" SMALL, BACK("Y")),
+    GRU("d_linear", 22, .attributes = "linear_before_reset:int=1 direction:string=reverse",
+        .inputs = XWR("3") " T[1,6*H]=" SMALL " - T[1,N,H]=normal", BACK("Y")),
+    GRU("d_lengths", 22, .attributes = "direction:string=bidirectional",
+        .inputs = XWR2("3") " T[2,6*H]=" SMALL " T1[N]=ints(0,2) T[2,N,H]=normal", BACK2("- Y_h")),
+    GRU("d_linear_lengths", 22, .attributes = "direction:string=bidirectional linear_before_reset:int=1 clip:float=0.7",
+        .inputs = XWR2("3") " T[2,6*H]=" SMALL " T1[N]=ints(0,2) T[2,N,H]=normal", BACK2("Y Y_h")),
+    GRU("d_layout", 22, .attributes = "layout:int=1 direction:string=bidirectional",
+        .inputs = "T[3,5,4]=normal T[2,18,4]=" SMALL " T[2,18,6]=" SMALL " - T1[3]={5 0 2} T[3,2,6]=normal",
+        BACK("- Y_h")),
+
+    LSTM("d_plain", 22, .inputs = XWR("4") " T[1,8*H]=" SMALL, BACK("Y")),
+    LSTM("d_peepholes", 22, .attributes = "direction:string=reverse",
+         .inputs = XWR("4") " T[1,8*H]=" SMALL " T1[N]=ints(0,2) T[1,N,H]=normal T[1,N,H]=normal T[1,3*H]=" SMALL,
+         BACK2("Y")),
+    LSTM("d_both", 22, .attributes = "direction:string=bidirectional clip:float=0.75",
+         .inputs = XWR2("4") " T[2,8*H]=" SMALL " T1[N]=ints(0,2) T[2,N,H]=normal T[2,N,H]=normal T[2,3*H]=" SMALL,
+         BACK2("- Y_h")),
+    LSTM("d_cells", 22, .inputs = XWR("4") " - - T[1,N,H]=normal T[1,N,H]=normal T[1,3*H]=" SMALL, BACK("- - Y_c")),
+    LSTM("d_input_forget", 22,
+         .attributes = "input_forget:int=1 activations:strings=[HardSigmoid,Softsign,Elu] "
+                       "activation_alpha:floats=[0.25,0.5] activation_beta:floats=[0.375]",
+         .inputs = XWR("4") " T[1,8*H]=" SMALL " - - T[1,N,H]=normal T[1,3*H]=" SMALL, BACK("Y")),
+    LSTM("d_layout", 22, .attributes = "layout:int=1 direction:string=bidirectional",
+         .inputs = "T[3,5,4]=normal T[2,24,4]=" SMALL " T[2,24,6]=" SMALL " - T1[3]={5 0 2} T[3,2,6]=normal "
+                   "T[3,2,6]=normal",
+         BACK("- Y_h")),
 
     LSTM("bad_length", 14, .inputs = "f32[2,3,4]=normal f32[1,20,4]=normal f32[1,20,5]=normal - i32[3]={2 3 0}",
          .fails = SDX_VALUE, .says = "entry 1 of input 'sequence_lens' is 3; it must be in [0, 2]"),

@@ -9,13 +9,18 @@ enum { ELEMENTS = 16 }; /* differences taken per input */
 
 bool differentiable(const arg *in) { return in->present && !in->constant && in->ref.dtype == SDX_F64; }
 
+int loss_output(const stage *s) {
+    int k = 0;
+    while (k + 1 < s->n_out && !s->want[k].present) k++;
+    return k;
+}
+
 bool gradient_applies(const sdx_case *c, const sdx_op *op, const sdx_op_version *version) {
     bool plain = (c->reference || c->flags & SDX_CASE_GRADIENT) && !c->fails &&
                  !(c->flags & (SDX_CASE_SHAPE_ONLY | SDX_CASE_KINKS | SDX_CASE_SLOW));
     bool old = !c->domain && c->opset < 13; /* the loss is written with newer operators */
-    bool first = !c->outputs || c->outputs[0] != '-';
     return !old && op->grad && op->grad != sdx_no_gradient && (version == sdx_op_newest(op) || !op->upgrade) && plain &&
-           first && !strstr(c->inputs ? c->inputs : "", "special");
+           !strstr(c->inputs ? c->inputs : "", "special");
 }
 
 static double weighted(const sdx_value *y, const sdx_value *weights) {
@@ -36,7 +41,7 @@ static sdx_status loss(const stage *s, int k, int64_t at, double by, const sdx_v
     memcpy(moved, sdx_value_data(x), (size_t)sdx_value_count(x) * sizeof *moved);
     moved[at] += by;
     sdx_status status = run_model(s, &h, override, y, error);
-    if (status == SDX_OK) *out = weighted(y[0], weights);
+    if (status == SDX_OK) *out = weighted(y[loss_output(s)], weights);
     for (int j = 0; j < MAX_ARGS; j++) sdx_value_release(y[j]);
     sdx_value_release(override[k]);
     return status;
@@ -105,12 +110,13 @@ static bool check_dynamic(const stage *s, how h, sdx_value *const *known) {
 bool check_gradient(const stage *s, sdx_value *const *first) {
     bool any = false, ok = true;
     for (int k = 0; k < s->n_in; k++) any = any || differentiable(&s->in[k]);
-    if (!any || sdx_value_dtype(first[0]) != SDX_F64 || sdx_value_count(first[0]) == 0) return true;
+    const sdx_value *y = first[loss_output(s)];
+    if (!any || sdx_value_dtype(y) != SDX_F64 || sdx_value_count(y) == 0) return true;
     how h = {.threads = 1, .chain = -1};
     sdx_value *out[MAX_ARGS] = {0};
     sdx_error error = {0};
     uint64_t random = s->set.seed + 1;
-    if (sdx_value_create(SDX_F64, sdx_value_rank(first[0]), sdx_value_dims(first[0]), &error, &h.weights)) return false;
+    if (sdx_value_create(SDX_F64, sdx_value_rank(y), sdx_value_dims(y), &error, &h.weights)) return false;
     for (int64_t k = 0; k < sdx_value_count(h.weights); k++)
         ((double *)sdx_value_data(h.weights))[k] = 2 * next_uniform(&random) - 1;
     if (run_model(s, &h, NULL, out, &error) != SDX_OK)

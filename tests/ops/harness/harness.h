@@ -70,6 +70,7 @@ sdx_status run_model(const stage *s, const how *h, sdx_value *const *override, s
 
 /* gradient.c: what the operator's gradient emits against central differences, in f64 */
 bool differentiable(const arg *in);
+int loss_output(const stage *s); /* the first that is asked for */
 bool gradient_applies(const sdx_case *c, const sdx_op *op, const sdx_op_version *version);
 bool check_gradient(const stage *s, sdx_value *const *first);
 

@@ -50,7 +50,7 @@ static sdx_status add_node(const stage *s, sdx_graph *graph, const sdx_id *in, b
         if (out[k] == SDX_NONE) return error->status;
         if (!first) SDX_TRY(sdx_graph_add_output(graph, out[k], error));
     }
-    *y = out[0];
+    *y = out[first ? 0 : loss_output(s)];
     int n_in = s->n_in;
     while (n_in && in[n_in - 1] == SDX_NONE) n_in--;
     sdx_node *node = sdx_graph_add_node(graph, s->a_case->domain ? s->a_case->domain : "", s->a_case->op,
