@@ -49,6 +49,17 @@ typedef struct sdx_depthwise {
     bool clamp;
 } sdx_depthwise;
 
+/* A row of outputs of a pool: y[o] is the maximum, or the sum, of x[rows[r] + o * stride + k * dilation - begin] for all
+ * r < n_rows and k < taps, without places outside [rows[r], rows[r] + in); of nothing it is -inf, or 0. `line` has room
+ * for (n - 1) * stride + (taps - 1) * dilation + 1 + SDX_POOL_ROOM elements. */
+enum { SDX_POOL_ROOM = 32 };
+typedef struct sdx_pool_row {
+    const float *x;
+    const int64_t *rows;
+    int64_t n_rows, in, begin, taps, stride, dilation, n; /* taps, n >= 1 */
+    float *line, *y;
+} sdx_pool_row;
+
 /* One step of an optimizer; which fields count, the kernel says. */
 typedef struct sdx_update {
     const void *x, *g, *v, *h; /* parameters, gradients, first and second state */

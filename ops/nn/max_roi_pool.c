@@ -101,7 +101,7 @@ static void find_bins(double from, double to, bool whole, int64_t bins, int64_t 
         }                                                                                                              \
     }
 static void max_f32(const sdx_kernels *kernels, const void *x, int64_t n, float *y) {
-    kernels->pool_max_f32(x, 1, n, y);
+    kernels->pool_max_f32(x, n, y);
 }
 static void max_f64(const sdx_kernels *kernels, const void *x, int64_t n, double *y) {
     const double *v = x;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A row of outputs (the last dimension) takes one place of the window after another, so inner loops run over
- * neighbouring outputs and padding is cut off by ranges. 16-bit floats are widened plane by plane and rounded once. In
- * a maximum NaN wins; of equal elements the first one gives the index. */
+ * Maxima and means of f32 are made a row of outputs (the last dimension) at a time by the kernel table. In the other
+ * pools a row takes one place of the window after another, so inner loops run over neighbouring outputs and padding is
+ * cut off by ranges. 16-bit floats are widened plane by plane and rounded once. In a maximum NaN wins; of equal
+ * elements the first one gives the index. */
 #include "ops/nn/pool.h"
+#include "ops/kernels/elementwise.h"
 #include "runtime/base/half.h"
 #include <math.h>
 #include <string.h>
 
-enum { INNER = 32 }; /* kernel lengths whose ranges are kept */
+enum { INNER = 32, MOST_TAPS = 4096 }; /* kernel lengths whose ranges are kept; rows the table takes at once */
 
 typedef struct pool_job {
     const sdx_pooling *pooling; /* the one below */
@@ -19,11 +21,30 @@ typedef struct pool_job {
     int64_t step[SDX_MAX_SPATIAL];                      /* row-major steps of x */
     int64_t column_step[SDX_MAX_SPATIAL];               /* of a column-major index */
     double count;                                       /* places of every window; 0: they differ */
-    char *scratch;
-    size_t wide_x, wide_y; /* bytes of a worker's f32 planes */
+    bool table;                                         /* rows are the table's */
+    float *counts;                                      /* of the last dimension, by output, when they differ */
+    char *scratch;                                      /* `counts`, then what each worker has */
+    size_t wide_x, wide_y, places, line, shared;        /* bytes of a worker's planes, row offsets, line; of counts */
 } pool_job;
 
 static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16; }
+
+static size_t align(size_t bytes) { return bytes / SDX_ALIGNMENT * SDX_ALIGNMENT + SDX_ALIGNMENT; }
+
+/* Room for the table's rows; a line that is nearly all padding, or a window of very many rows, is not for them. */
+static void measure_table(pool_job *job) {
+    const sdx_window *w = &job->trimmed.window;
+    const int inner = w->rank - 1;
+    const sdx_dtype dtype = job->trimmed.dtype;
+    const int64_t line = (job->row - 1) * w->stride[inner] + sdx_window_extent(w, inner);
+    const bool floats = dtype == SDX_F32 || is_narrow(dtype);
+    job->table = floats && job->trimmed.kind != SDX_POOL_LP && w->kernel[inner] > 0 && job->outer_taps <= MOST_TAPS &&
+                 line / 4 <= w->in[inner] + job->row + MOST_TAPS;
+    if (!job->table) return;
+    job->places = align((size_t)job->outer_taps * sizeof(int64_t));
+    job->line = align((size_t)(line + SDX_POOL_ROOM) * sizeof(float));
+    job->shared = align((size_t)job->row * sizeof(float));
+}
 
 static bool set_up(const sdx_pooling *pooling, pool_job *job) {
     const sdx_window *w = &pooling->window;
@@ -51,21 +72,24 @@ static bool set_up(const sdx_pooling *pooling, pool_job *job) {
     job->outer_taps = sdx_window_product(w->kernel, inner);
     for (int64_t k = 0; k < w->kernel[inner] && k < INNER; k++)
         sdx_window_inside(w, inner, k, &job->first[k], &job->last[k]);
+    measure_table(job);
     if (!is_narrow(pooling->dtype)) return true;
     size_t x = 0, y = 0;
     if (!sdx_size_mul((size_t)job->in_plane, sizeof(float), &x) ||
         !sdx_size_mul((size_t)job->out_plane, sizeof(float), &y))
         return false;
-    job->wide_x = x / SDX_ALIGNMENT * SDX_ALIGNMENT + SDX_ALIGNMENT;
-    job->wide_y = y / SDX_ALIGNMENT * SDX_ALIGNMENT + SDX_ALIGNMENT;
+    job->wide_x = align(x);
+    job->wide_y = align(y);
     return true;
 }
+
+static size_t worker_bytes(const pool_job *job) { return job->wide_x + job->wide_y + job->places + job->line; }
 
 size_t sdx_pooling_scratch(const sdx_pooling *pooling, int threads) {
     pool_job job;
     size_t bytes = 0;
-    if (!set_up(pooling, &job) || !sdx_size_mul(job.wide_x + job.wide_y, (size_t)threads, &bytes)) return SIZE_MAX;
-    return bytes;
+    if (!set_up(pooling, &job) || !sdx_size_mul(worker_bytes(&job), (size_t)threads, &bytes)) return SIZE_MAX;
+    return bytes > SIZE_MAX - job.shared ? SIZE_MAX : bytes + job.shared;
 }
 
 /* Where the places of one row of outputs lie, without the last dimension. */
@@ -96,7 +120,6 @@ static void range_of(const pool_job *job, int64_t k, int64_t *first, int64_t *la
         sdx_window_inside(w, w->rank - 1, k, first, last);
 }
 
-/* f32 rows use the kernel table; the rest these loops. */
 #define EACH_PLACE(BODY)                                                                                               \
     for (int64_t tap = 0; tap < job->outer_taps; tap++) {                                                              \
         const place at = place_of(job, row, tap);                                                                      \
@@ -108,13 +131,16 @@ static void range_of(const pool_job *job, int64_t k, int64_t *first, int64_t *la
         }                                                                                                              \
     }
 
-#define ROWS(T, LOWEST, IS_NAN, MAX_BODY)                                                                              \
+#define ROWS(T, LOWEST, IS_NAN)                                                                                        \
     static void max_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                      \
         const sdx_window *w = &job->pooling->window;                                                                   \
         const int inner = w->rank - 1;                                                                                 \
         const int64_t step = w->stride[inner];                                                                         \
         for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST;                                                          \
-        EACH_PLACE(MAX_BODY)                                                                                           \
+        EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                            \
+            const T v = x[base + o * step];                                                                            \
+            if (v > y[o] || IS_NAN(v)) y[o] = v;                                                                       \
+        })                                                                                                             \
     }                                                                                                                  \
     static void index_row_##T(const pool_job *job, int64_t row, const T *x, T *y, int64_t *index, int64_t start) {     \
         const sdx_window *w = &job->pooling->window;                                                                   \
@@ -131,47 +157,41 @@ static void range_of(const pool_job *job, int64_t k, int64_t *first, int64_t *la
         })                                                                                                             \
     }
 #define NEVER_NAN(v) false
-#define LOOP_MAX                                                                                                       \
-    for (int64_t o = first; o < last; o++)                                                                             \
-        if (x[base + o * step] > y[o]) y[o] = x[base + o * step];
-#define LOOP_MAX_NAN                                                                                                   \
-    for (int64_t o = first; o < last; o++) {                                                                           \
-        const double v = x[base + o * step];                                                                           \
-        if (v > y[o] || isnan(v)) y[o] = v;                                                                            \
-    }
-#define TABLE_MAX                                                                                                      \
-    if (first < last) job->kernels->pool_max_f32(x + base + first * step, step, last - first, y + first);
-ROWS(float, -INFINITY, isnan, TABLE_MAX)
-ROWS(double, -(double)INFINITY, isnan, LOOP_MAX_NAN)
-ROWS(int8_t, INT8_MIN, NEVER_NAN, LOOP_MAX)
-ROWS(uint8_t, 0, NEVER_NAN, LOOP_MAX)
+ROWS(float, -INFINITY, isnan)
+ROWS(double, -(double)INFINITY, isnan)
+ROWS(int8_t, INT8_MIN, NEVER_NAN)
+ROWS(uint8_t, 0, NEVER_NAN)
 
-/* How many places of the window count for output o of the row. */
-static double count_of(const pool_job *job, int64_t row, int64_t o) {
+/* How many places of dimension d count for output `out`. */
+static double count_along(const pool_job *job, int d, int64_t out) {
     const sdx_window *w = &job->pooling->window;
     const bool pad = job->pooling->count_pad;
+    const int64_t bound = w->in[d] + (pad ? w->end[d] : 0);
+    const int64_t start = out * w->stride[d] - w->begin[d], step = w->dilation[d];
+    const int64_t first = pad || start >= 0 ? 0 : (step - 1 - start) / step;
+    int64_t last = bound > start ? (bound - start + step - 1) / step : 0;
+    if (last > job->kernel[d]) last = job->kernel[d];
+    return last > first ? (double)(last - first) : 0;
+}
+
+/* The same for a row, without the last dimension. */
+static double count_of_row(const pool_job *job, int64_t row) {
+    const sdx_window *w = &job->pooling->window;
     double count = 1;
-    for (int d = w->rank - 1; d >= 0; d--) {
-        const int64_t out = d == w->rank - 1 ? o : row % w->out[d], bound = w->in[d] + (pad ? w->end[d] : 0);
-        const int64_t start = out * w->stride[d] - w->begin[d], step = w->dilation[d];
-        if (d < w->rank - 1) row /= w->out[d];
-        const int64_t first = pad || start >= 0 ? 0 : (step - 1 - start) / step;
-        int64_t last = bound > start ? (bound - start + step - 1) / step : 0;
-        if (last > job->kernel[d]) last = job->kernel[d];
-        count *= last > first ? (double)(last - first) : 0;
-    }
+    for (int d = w->rank - 2; d >= 0; row /= w->out[d], d--) count *= count_along(job, d, row % w->out[d]);
     return count;
 }
 
-#define SUM_ROW(T, ADD)                                                                                                \
+#define SUM_ROW(T)                                                                                                     \
     static void sum_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                      \
         const sdx_window *w = &job->pooling->window;                                                                   \
         const int inner = w->rank - 1;                                                                                 \
         const int64_t step = w->stride[inner];                                                                         \
         for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                               \
-        EACH_PLACE(ADD)                                                                                                \
+        EACH_PLACE(for (int64_t o = first; o < last; o++) y[o] += x[base + o * step];)                                 \
+        const double count = job->count > 0 ? job->count : count_of_row(job, row);                                     \
         for (int64_t o = 0; o < job->row; o++)                                                                         \
-            y[o] = (T)((double)y[o] / (job->count > 0 ? job->count : count_of(job, row, o)));                          \
+            y[o] = (T)((double)y[o] / (job->count > 0 ? count : count * count_along(job, inner, o)));                  \
     }                                                                                                                  \
     static void power_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                    \
         const sdx_window *w = &job->pooling->window;                                                                   \
@@ -183,15 +203,66 @@ static double count_of(const pool_job *job, int64_t row, int64_t o) {
                         o++) { y[o] = (T)((double)y[o] + power(fabs((double)x[base + o * step]), p)); })               \
         for (int64_t o = 0; o < job->row; o++) y[o] = (T)root((double)y[o], p);                                        \
     }
-#define LOOP_ADD                                                                                                       \
-    for (int64_t o = first; o < last; o++) y[o] += x[base + o * step];
-#define TABLE_ADD                                                                                                      \
-    if (first < last) job->kernels->pool_add_f32(x + base + first * step, step, last - first, y + first);
-
 static double power(double v, double p) { return p == 1 ? v : p == 2 ? v * v : pow(v, p); }
 static double root(double v, double p) { return p == 1 ? v : p == 2 ? sqrt(v) : pow(v, 1 / p); }
-SUM_ROW(float, TABLE_ADD)
-SUM_ROW(double, LOOP_ADD)
+SUM_ROW(float)
+SUM_ROW(double)
+
+/* Where the rows of the windows of this row of outputs begin; returns how many there are. */
+static int64_t places_of(const pool_job *job, int64_t row, int64_t *places) {
+    const sdx_window *w = &job->pooling->window;
+    int64_t at[SDX_MAX_SPATIAL] = {0}, begin[SDX_MAX_SPATIAL], tap[SDX_MAX_SPATIAL] = {0}, n = 0;
+    const int outer = w->rank - 1;
+    for (int d = outer - 1; d >= 0; row /= w->out[d], d--)
+        at[d] = begin[d] = row % w->out[d] * w->stride[d] - w->begin[d];
+    for (int64_t left = job->outer_taps; left > 0; left--) {
+        int64_t offset = 0;
+        bool inside = true;
+        for (int d = 0; d < outer; d++) {
+            inside = inside && at[d] >= 0 && at[d] < w->in[d];
+            offset += at[d] * job->step[d];
+        }
+        if (inside) places[n++] = offset;
+        for (int d = outer - 1; d >= 0; d--) {
+            at[d] += w->dilation[d];
+            if (++tap[d] < w->kernel[d]) break;
+            at[d] = begin[d], tap[d] = 0;
+        }
+    }
+    return n;
+}
+
+/* A plane by the rows of the table; `own` holds a worker's offsets and line. */
+static void table_plane(const pool_job *job, const float *x, float *y, char *own) {
+    const sdx_window *w = &job->pooling->window;
+    const int inner = w->rank - 1;
+    const bool average = job->pooling->kind == SDX_POOL_AVERAGE;
+    const sdx_binary_fn divide = job->kernels->binary(SDX_BINARY_Div, SDX_F32);
+    const sdx_binary_fn times = job->kernels->binary(SDX_BINARY_Mul, SDX_F32);
+    int64_t *places = (int64_t *)(void *)own;
+    sdx_pool_row r = {.x = x,
+                      .rows = places,
+                      .in = w->in[inner],
+                      .begin = w->begin[inner],
+                      .taps = w->kernel[inner],
+                      .stride = w->stride[inner],
+                      .dilation = w->dilation[inner],
+                      .n = job->row,
+                      .line = (float *)(void *)(own + job->places)};
+    for (int64_t row = 0; row < job->rows; row++, y += job->row) {
+        r.n_rows = places_of(job, row, places);
+        r.y = y;
+        (average ? job->kernels->pool_sum_row_f32 : job->kernels->pool_max_row_f32)(&r);
+        if (!average) continue;
+        const float count = (float)(job->count > 0 ? job->count : count_of_row(job, row));
+        if (job->count > 0) {
+            divide(y, 1, &count, 0, y, job->row);
+            continue;
+        }
+        times(job->counts, 1, &count, 0, r.line, job->row);
+        divide(y, 1, r.line, 1, y, job->row);
+    }
+}
 
 #define PLANE(T)                                                                                                       \
     static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {                      \
@@ -220,13 +291,19 @@ PLANE(double)
 PLANE_INTEGER(int8_t)
 PLANE_INTEGER(uint8_t)
 
+static void f32_plane(const pool_job *job, const float *x, float *y, int64_t *index, int64_t start, char *own) {
+    if (job->table && !index)
+        table_plane(job, x, y, own + job->wide_x + job->wide_y);
+    else
+        plane_float(job, x, y, index, start);
+}
+
 static void narrow_plane(const pool_job *job, const uint16_t *x, uint16_t *y, int64_t *index, int64_t start,
-                         int worker) {
+                         char *own) {
     const bool f16 = job->pooling->dtype == SDX_F16;
-    char *own = job->scratch + (size_t)worker * (job->wide_x + job->wide_y);
     float *wide_x = (float *)(void *)own, *wide_y = (float *)(void *)(own + job->wide_x);
     (f16 ? job->kernels->f32_from_f16 : job->kernels->f32_from_bf16)(x, wide_x, job->in_plane);
-    plane_float(job, wide_x, wide_y, index, start);
+    f32_plane(job, wide_x, wide_y, index, start, own);
     (f16 ? job->kernels->f16_from_f32 : job->kernels->bf16_from_f32)(wide_y, y, job->out_plane);
 }
 
@@ -234,15 +311,16 @@ static void run_planes(void *argument, int64_t begin, int64_t end, int worker) {
     const pool_job *job = argument;
     const sdx_pooling *pooling = job->pooling;
     const int64_t size = (int64_t)sdx_dtype_size(pooling->dtype);
+    char *own = job->scratch + job->shared + (size_t)worker * worker_bytes(job);
     for (int64_t plane = begin; plane < end; plane++) {
         const int64_t start = plane * job->in_plane;
         const void *x = (const char *)pooling->x + start * size;
         void *y = (char *)pooling->y + plane * job->out_plane * size;
         int64_t *index = pooling->indices ? pooling->indices + plane * job->out_plane : NULL;
         if (is_narrow(pooling->dtype))
-            narrow_plane(job, x, y, index, start, worker);
+            narrow_plane(job, x, y, index, start, own);
         else if (pooling->dtype == SDX_F32)
-            plane_float(job, x, y, index, start);
+            f32_plane(job, x, y, index, start, own);
         else if (pooling->dtype == SDX_F64)
             plane_double(job, x, y, index, start);
         else if (pooling->dtype == SDX_I8)
@@ -257,6 +335,9 @@ sdx_status sdx_pooling_run(sdx_compute *compute, const sdx_pooling *pooling, voi
     if (!set_up(pooling, &job)) return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "planes of a pool");
     job.kernels = compute->kernels;
     job.scratch = scratch;
+    job.counts = scratch;
+    if (job.table && pooling->kind == SDX_POOL_AVERAGE)
+        for (int64_t o = 0; o < job.row; o++) job.counts[o] = (float)count_along(&job, pooling->window.rank - 1, o);
     const int64_t cost = job.out_plane * job.outer_taps * job.trimmed.window.kernel[pooling->window.rank - 1];
     return sdx_for(compute, pooling->planes, cost ? 65536 / cost + 1 : 1, run_planes, &job);
 }

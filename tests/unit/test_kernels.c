@@ -167,21 +167,52 @@ static void depthwise(void **unused) {
     each_level(depthwise_at);
 }
 
-static void pooling_at(const sdx_kernels *kernels) {
-    float x[200], y[64], z[64];
-    for (int k = 0; k < 200; k++) x[k] = k % 19 == 5 ? NAN : (float)((k * 37) % 101);
-    for (int64_t step = 1; step < 4; step++)
-        for (int64_t n = 0; n < 60; n++) {
-            for (int k = 0; k < 64; k++) y[k] = z[k] = k % 7 == 3 ? NAN : 50;
-            kernels->pool_max_f32(x, step, n, y);
-            kernels->pool_add_f32(x, step, n, z);
-            for (int64_t k = 0; k < 64; k++) {
-                const float before = k % 7 == 3 ? NAN : 50, v = k < n ? x[k * step] : -1;
-                const bool nan = isnan(before) || isnan(v);
-                const float most = k < n && v > before ? v : before, sum = k < n ? before + v : before;
-                assert_true(nan ? isnan(y[k]) && isnan(z[k]) : y[k] == most && z[k] == sum);
+/* One row of outputs against the definition: windows over two rows of three, padded on both sides, with NaN in x. */
+static void pool_row_case(const sdx_kernels *kernels, sdx_pool_row row, int64_t in) {
+    float line[256 + SDX_POOL_ROOM], most[64], total[64];
+    row.in = in, row.line = line;
+    row.y = most, kernels->pool_max_row_f32(&row);
+    row.y = total, kernels->pool_sum_row_f32(&row);
+    for (int64_t o = 0; o < row.n; o++) {
+        float max = -INFINITY, sum = 0;
+        for (int64_t r = 0; r < row.n_rows; r++)
+            for (int64_t k = 0; k < row.taps; k++) {
+                const int64_t at = o * row.stride + k * row.dilation - row.begin;
+                if (at < 0 || at >= in) continue;
+                const float v = row.x[row.rows[r] + at];
+                sum += v;
+                if (v > max || isnan(v) || isnan(max)) max = isnan(max) ? max : v;
             }
+        if (!(isnan(max) ? isnan(most[o]) : most[o] == max) || !(isnan(sum) ? isnan(total[o]) : total[o] == sum))
+            fail_msg("stride %d, output %d of %d: %g and %g, not %g and %g", (int)row.stride, (int)o, (int)row.n,
+                     (double)most[o], (double)total[o], (double)max, (double)sum);
+    }
+}
+
+static void pooling_at(const sdx_kernels *kernels) {
+    float x[300], y[64];
+    for (int k = 0; k < 300; k++) x[k] = k % 59 == 5 ? NAN : (float)((k * 37) % 101) - 60;
+    const int64_t rows[] = {0, 100, 203};
+    sdx_pool_row row = {.x = x, .rows = rows};
+    for (row.n_rows = 0; row.n_rows < 4; row.n_rows++)
+        for (row.stride = 1; row.stride < 4; row.stride++)
+            for (row.n = 1; row.n < 36; row.n++)
+                for (row.begin = 0; row.begin < 4; row.begin++) {
+                    row.taps = 1 + (row.n + row.begin) % 5, row.dilation = 1 + row.n % 2;
+                    const int64_t spans = (row.n - 1) * row.stride + (row.taps - 1) * row.dilation + 1;
+                    for (int64_t end = 0; end < 3; end++) {
+                        const int64_t in = spans - row.begin - end;
+                        if (in >= 0 && in <= 97) pool_row_case(kernels, row, in);
+                    }
+                }
+    for (int64_t n = 0; n < 60; n++) {
+        for (int k = 0; k < 64; k++) y[k] = k % 7 == 3 ? NAN : 5;
+        kernels->pool_max_f32(x, n, y);
+        for (int64_t k = 0; k < 64; k++) {
+            const float before = k % 7 == 3 ? NAN : 5, v = k < n ? x[k] : -INFINITY;
+            assert_true(isnan(before) || isnan(v) ? isnan(y[k]) : y[k] == (v > before ? v : before));
         }
+    }
 }
 static void pooling(void **unused) {
     (void)unused;
