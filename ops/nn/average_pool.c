@@ -40,6 +40,12 @@ static sdx_status average_pool_compute(sdx_compute *compute, const void *params)
     return sdx_pooling_run(compute, &pooling, compute->scratch);
 }
 
+static sdx_status average_pool_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    grad->dX[0] = sdx_pool_grad_spread(grad, grad->dY[0], true);
+    return grad->patch->status;
+}
+
 #define AVERAGE_POOL_10                                                                                                \
     "auto_pad:string=NOTSET ceil_mode:int=0 count_include_pad:int=0 kernel_shape:ints! pads:ints strides:ints"
 #define AVERAGE_POOL_19                                                                                                \
@@ -63,4 +69,5 @@ const sdx_op sdx_op_AveragePool = {
     .bind = average_pool_bind,
     .infer = average_pool_infer,
     .scratch = average_pool_scratch,
-    .compute = average_pool_compute};
+    .compute = average_pool_compute,
+    .grad = average_pool_grad};

@@ -40,6 +40,15 @@ static sdx_status lp_pool_compute(sdx_compute *compute, const void *params) {
     return sdx_pooling_run(compute, &pooling, compute->scratch);
 }
 
+/* dX = |X|^(p-1) sign(X) times the sum of dY / Y^(p-1) over the windows that hold the element */
+static sdx_status lp_pool_grad(sdx_grad *grad, const void *params) {
+    const lp_pool_params *p = params;
+    const sdx_id X = grad->node->in[0], Y = grad->node->out[0];
+    const sdx_id spread = sdx_pool_grad_spread(grad, sdx_pool_grad_root(grad->patch, grad->dY[0], Y, p->p), false);
+    grad->dX[0] = sdx_emit2(grad->patch, "Mul", sdx_pool_grad_power(grad->patch, X, p->p), spread);
+    return grad->patch->status;
+}
+
 #define LP_POOL_18                                                                                                     \
     "auto_pad:string=NOTSET ceil_mode:int=0 dilations:ints kernel_shape:ints! p:int=2 pads:ints strides:ints"
 
@@ -59,4 +68,5 @@ const sdx_op sdx_op_LpPool = {
     .bind = lp_pool_bind,
     .infer = lp_pool_infer,
     .scratch = lp_pool_scratch,
-    .compute = lp_pool_compute};
+    .compute = lp_pool_compute,
+    .grad = lp_pool_grad};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * LRN: Y = X / (bias + alpha / size * square_sum)^beta, square_sum over the channels from c - floor((size - 1) / 2) to
  * c + ceil((size - 1) / 2) that exist. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include <inttypes.h>
@@ -102,6 +103,36 @@ static sdx_status lrn_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, x->dim[0] * job.blocks, sdx_grain(each * (window + 8)), lrn_blocks, &job);
 }
 
+/* The mean over `size` channels, `below` of them before; missing channels are zeros. x: [N, 1, C, space]. */
+static sdx_id channel_mean(sdx_patch *patch, sdx_id x, int64_t size, int64_t below) {
+    const int64_t kernel[2] = {size, 1}, pads[4] = {below, 0, size - 1 - below, 0};
+    sdx_node *pool = sdx_patch_node(patch, "", "AveragePool", 1, &x, 1);
+    sdx_patch_ints(patch, pool, "kernel_shape", kernel, 2);
+    sdx_patch_ints(patch, pool, "pads", pads, 4);
+    sdx_patch_int(patch, pool, "count_include_pad", 1);
+    return pool->out[0];
+}
+
+/* With s = bias + alpha mean(X^2): dX = dY s^-beta - 2 alpha beta X mean'(dY X s^(-beta-1)), where mean' is over the
+ * channels whose windows hold this one. */
+static sdx_status lrn_grad(sdx_grad *grad, const void *params) {
+    const lrn_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const int64_t below = (p->size - 1) / 2, kept[4] = {0, 0, 0, -1}, one = 1;
+    const sdx_id X = grad->node->in[0], front = sdx_patch_i64s(patch, &one, 1), flat = sdx_patch_i64s(patch, kept, 4);
+    const sdx_id x = sdx_emit2(patch, "Reshape", sdx_emit2(patch, "Unsqueeze", X, front), flat);
+    const sdx_id dy = sdx_emit2(patch, "Reshape", sdx_emit2(patch, "Unsqueeze", grad->dY[0], front), flat);
+    const sdx_id square = channel_mean(patch, sdx_emit2(patch, "Mul", x, x), p->size, below);
+    const sdx_id s = sdx_emit2(patch, "Add", sdx_emit2(patch, "Mul", square, sdx_grad_scalar(patch, X, p->alpha)),
+                               sdx_grad_scalar(patch, X, p->bias));
+    const sdx_id direct = sdx_emit2(patch, "Mul", dy, sdx_emit2(patch, "Pow", s, sdx_grad_scalar(patch, X, -p->beta)));
+    const sdx_id ratio = sdx_emit2(patch, "Div", sdx_emit2(patch, "Mul", direct, x), s);
+    const sdx_id others = sdx_emit2(patch, "Mul", channel_mean(patch, ratio, p->size, p->size - 1 - below),
+                                    sdx_grad_scalar(patch, X, 2 * p->alpha * p->beta));
+    grad->dX[0] = sdx_grad_reshape(patch, sdx_emit2(patch, "Sub", direct, sdx_emit2(patch, "Mul", x, others)), X);
+    return patch->status;
+}
+
 const sdx_op sdx_op_LRN = {
     .domain = "",
     .name = "LRN",
@@ -113,4 +144,5 @@ const sdx_op sdx_op_LRN = {
     .params_size = sizeof(lrn_params),
     .bind = lrn_bind,
     .infer = lrn_infer,
-    .compute = lrn_compute};
+    .compute = lrn_compute,
+    .grad = lrn_grad};

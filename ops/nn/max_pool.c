@@ -77,4 +77,5 @@ const sdx_op sdx_op_MaxPool = {
     .bind = max_pool_bind,
     .infer = max_pool_infer,
     .scratch = max_pool_scratch,
-    .compute = max_pool_compute};
+    .compute = max_pool_compute,
+    .grad = sdx_max_pool_grad};

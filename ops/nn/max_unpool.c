@@ -2,6 +2,7 @@
  * MaxUnpool: each element of X goes to the place that I gives, all else is zero; where places repeat, the last wins.
  * Places count over the shape that X, kernel_shape, strides and pads imply, which lies in the first corner of
  * output_shape; where it does not fit there, padding is implied and places count over output_shape itself. */
+#include "ops/grad.h"
 #include "ops/move.h"
 #include "ops/nn/window.h"
 #include <inttypes.h>
@@ -173,6 +174,34 @@ static sdx_status unpool_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+/* dY at the places, which may count over a corner of it. */
+static sdx_status unpool_grad(sdx_grad *grad, const void *params) {
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    const sdx_type *x = sdx_grad_type(patch, node->in[0]);
+    const int64_t all = -1;
+    sdx_id dY = grad->dY[0];
+    if (node->n_in > 2 && node->in[2] != SDX_NONE) {
+        const sdx_type *y = sdx_grad_type(patch, node->out[0]);
+        int64_t implied[SDX_MAX_RANK], zeros[SDX_MAX_RANK] = {0};
+        bool fits = true, same = true;
+        if (!sdx_type_concrete(x) || !sdx_type_concrete(y))
+            return sdx_fail(grad->error, SDX_UNSUPPORTED, "the shapes must be known where 'output_shape' is given");
+        SDX_TRY(imply(grad->error, params, x, implied));
+        for (int d = 0; d < x->rank; d++) {
+            fits = fits && implied[d] <= y->dim[d];
+            same = same && implied[d] == y->dim[d];
+        }
+        const size_t rank = (size_t)x->rank;
+        if (fits && !same)
+            dY =
+                sdx_emit3(patch, "Slice", dY, sdx_patch_i64s(patch, zeros, rank), sdx_patch_i64s(patch, implied, rank));
+    }
+    const sdx_id flat = sdx_emit2(patch, "Reshape", dY, sdx_patch_i64s(patch, &all, 1));
+    grad->dX[0] = sdx_emit2(patch, "Gather", flat, node->in[1]);
+    return patch->status;
+}
+
 #define UNPOOL_INPUTS     "X:T1 I:T2 output_shape:T2? -> output:T1"
 #define UNPOOL_ATTRIBUTES "kernel_shape:ints! pads:ints strides:ints"
 
@@ -187,4 +216,5 @@ const sdx_op sdx_op_MaxUnpool = {
     .bind = unpool_bind,
     .infer = unpool_infer,
     .compute = unpool_compute,
+    .grad = unpool_grad,
 };

@@ -9,35 +9,17 @@
 #include <math.h>
 #include <string.h>
 
-enum { INNER = 32, MOST_TAPS = 4096 }; /* kernel lengths whose ranges are kept; rows the table takes at once */
-
-typedef struct pool_job {
-    const sdx_pooling *pooling; /* the one below */
-    sdx_pooling trimmed;        /* without the places of the kernel that lie past the input for every output */
-    int64_t kernel[SDX_MAX_SPATIAL];
-    const sdx_kernels *kernels;
-    int64_t in_plane, out_plane, rows, row, outer_taps; /* outputs of a row; kernel places without the last dimension */
-    int64_t first[INNER], last[INNER];                  /* of outputs inside, per place of the last dimension */
-    int64_t step[SDX_MAX_SPATIAL];                      /* row-major steps of x */
-    int64_t column_step[SDX_MAX_SPATIAL];               /* of a column-major index */
-    double count;                                       /* places of every window; 0: they differ */
-    bool table;                                         /* rows are the table's */
-    float *counts;                                      /* of the last dimension, by output, when they differ */
-    char *scratch;                                      /* `counts`, then what each worker has */
-    size_t wide_x, wide_y, places, line, shared;        /* bytes of a worker's planes, row offsets, line; of counts */
-} pool_job;
-
-static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16; }
+enum { MOST_TAPS = 4096 }; /* rows the table takes at once */
 
 static size_t align(size_t bytes) { return bytes / SDX_ALIGNMENT * SDX_ALIGNMENT + SDX_ALIGNMENT; }
 
 /* Room for the table's rows; a line that is nearly all padding, or a window of very many rows, is not for them. */
-static void measure_table(pool_job *job) {
+static void measure_table(sdx_pool_job *job) {
     const sdx_window *w = &job->trimmed.window;
     const int inner = w->rank - 1;
     const sdx_dtype dtype = job->trimmed.dtype;
     const int64_t line = (job->row - 1) * w->stride[inner] + sdx_window_extent(w, inner);
-    const bool floats = dtype == SDX_F32 || is_narrow(dtype);
+    const bool floats = dtype == SDX_F32 || sdx_pool_is_narrow(dtype);
     job->table = floats && job->trimmed.kind != SDX_POOL_LP && w->kernel[inner] > 0 && job->outer_taps <= MOST_TAPS &&
                  line / 4 <= w->in[inner] + job->row + MOST_TAPS;
     if (!job->table) return;
@@ -46,10 +28,10 @@ static void measure_table(pool_job *job) {
     job->shared = align((size_t)job->row * sizeof(float));
 }
 
-static bool set_up(const sdx_pooling *pooling, pool_job *job) {
+bool sdx_pool_set_up(const sdx_pooling *pooling, sdx_pool_job *job) {
     const sdx_window *w = &pooling->window;
     const int inner = w->rank - 1;
-    *job = (pool_job){.pooling = &job->trimmed, .trimmed = *pooling};
+    *job = (sdx_pool_job){.pooling = &job->trimmed, .trimmed = *pooling};
     job->in_plane = sdx_window_product(w->in, w->rank);
     job->out_plane = sdx_window_product(w->out, w->rank);
     job->row = w->out[inner];
@@ -70,10 +52,10 @@ static bool set_up(const sdx_pooling *pooling, pool_job *job) {
     }
     w = &job->trimmed.window;
     job->outer_taps = sdx_window_product(w->kernel, inner);
-    for (int64_t k = 0; k < w->kernel[inner] && k < INNER; k++)
+    for (int64_t k = 0; k < w->kernel[inner] && k < SDX_POOL_INNER; k++)
         sdx_window_inside(w, inner, k, &job->first[k], &job->last[k]);
     measure_table(job);
-    if (!is_narrow(pooling->dtype)) return true;
+    if (!sdx_pool_is_narrow(pooling->dtype)) return true;
     size_t x = 0, y = 0;
     if (!sdx_size_mul((size_t)job->in_plane, sizeof(float), &x) ||
         !sdx_size_mul((size_t)job->out_plane, sizeof(float), &y))
@@ -83,24 +65,18 @@ static bool set_up(const sdx_pooling *pooling, pool_job *job) {
     return true;
 }
 
-static size_t worker_bytes(const pool_job *job) { return job->wide_x + job->wide_y + job->places + job->line; }
+static size_t worker_bytes(const sdx_pool_job *job) { return job->wide_x + job->wide_y + job->places + job->line; }
 
 size_t sdx_pooling_scratch(const sdx_pooling *pooling, int threads) {
-    pool_job job;
+    sdx_pool_job job;
     size_t bytes = 0;
-    if (!set_up(pooling, &job) || !sdx_size_mul(worker_bytes(&job), (size_t)threads, &bytes)) return SIZE_MAX;
+    if (!sdx_pool_set_up(pooling, &job) || !sdx_size_mul(worker_bytes(&job), (size_t)threads, &bytes)) return SIZE_MAX;
     return bytes > SIZE_MAX - job.shared ? SIZE_MAX : bytes + job.shared;
 }
 
-/* Where the places of one row of outputs lie, without the last dimension. */
-typedef struct place {
-    int64_t offset, column; /* in x; in a column-major index */
-    bool inside, padded;    /* in x; in x with its padding */
-} place;
-
-static place place_of(const pool_job *job, int64_t row, int64_t tap) {
+sdx_pool_place sdx_pool_place_of(const sdx_pool_job *job, int64_t row, int64_t tap) {
     const sdx_window *w = &job->pooling->window;
-    place p = {.inside = true, .padded = true};
+    sdx_pool_place p = {.inside = true, .padded = true};
     for (int d = w->rank - 2; d >= 0; d--) {
         int64_t at = row % w->out[d] * w->stride[d] - w->begin[d] + tap % w->kernel[d] * w->dilation[d];
         row /= w->out[d], tap /= w->kernel[d];
@@ -112,43 +88,32 @@ static place place_of(const pool_job *job, int64_t row, int64_t tap) {
     return p;
 }
 
-static void range_of(const pool_job *job, int64_t k, int64_t *first, int64_t *last) {
+void sdx_pool_range_of(const sdx_pool_job *job, int64_t k, int64_t *first, int64_t *last) {
     const sdx_window *w = &job->pooling->window;
-    if (k < INNER)
+    if (k < SDX_POOL_INNER)
         *first = job->first[k], *last = job->last[k];
     else
         sdx_window_inside(w, w->rank - 1, k, first, last);
 }
 
-#define EACH_PLACE(BODY)                                                                                               \
-    for (int64_t tap = 0; tap < job->outer_taps; tap++) {                                                              \
-        const place at = place_of(job, row, tap);                                                                      \
-        for (int64_t k = 0; at.inside && k < w->kernel[inner]; k++) {                                                  \
-            int64_t first = 0, last = 0;                                                                               \
-            range_of(job, k, &first, &last);                                                                           \
-            const int64_t base = at.offset + k * w->dilation[inner] - w->begin[inner];                                 \
-            BODY                                                                                                       \
-        }                                                                                                              \
-    }
-
 #define ROWS(T, LOWEST, IS_NAN)                                                                                        \
-    static void max_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                      \
+    static void max_row_##T(const sdx_pool_job *job, int64_t row, const T *x, T *y) {                                  \
         const sdx_window *w = &job->pooling->window;                                                                   \
         const int inner = w->rank - 1;                                                                                 \
         const int64_t step = w->stride[inner];                                                                         \
         for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST;                                                          \
-        EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                            \
+        SDX_POOL_EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                   \
             const T v = x[base + o * step];                                                                            \
             if (v > y[o] || IS_NAN(v)) y[o] = v;                                                                       \
         })                                                                                                             \
     }                                                                                                                  \
-    static void index_row_##T(const pool_job *job, int64_t row, const T *x, T *y, int64_t *index, int64_t start) {     \
+    static void index_row_##T(const sdx_pool_job *job, int64_t row, const T *x, T *y, int64_t *index, int64_t start) { \
         const sdx_window *w = &job->pooling->window;                                                                   \
         const int inner = w->rank - 1;                                                                                 \
         const int64_t step = w->stride[inner];                                                                         \
         const bool column_major = job->pooling->column_major;                                                          \
         for (int64_t o = 0; o < job->row; o++) y[o] = LOWEST, index[o] = -1;                                           \
-        EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                            \
+        SDX_POOL_EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                   \
             const T v = x[base + o * step];                                                                            \
             if (index[o] >= 0 && !(v > y[o] || (IS_NAN(v) && !IS_NAN(y[o])))) continue;                                \
             const int64_t last_place = k * w->dilation[inner] - w->begin[inner] + o * step;                            \
@@ -163,7 +128,7 @@ ROWS(int8_t, INT8_MIN, NEVER_NAN)
 ROWS(uint8_t, 0, NEVER_NAN)
 
 /* How many places of dimension d count for output `out`. */
-static double count_along(const pool_job *job, int d, int64_t out) {
+static double count_along(const sdx_pool_job *job, int d, int64_t out) {
     const sdx_window *w = &job->pooling->window;
     const bool pad = job->pooling->count_pad;
     const int64_t bound = w->in[d] + (pad ? w->end[d] : 0);
@@ -175,7 +140,7 @@ static double count_along(const pool_job *job, int d, int64_t out) {
 }
 
 /* The same for a row, without the last dimension. */
-static double count_of_row(const pool_job *job, int64_t row) {
+static double count_of_row(const sdx_pool_job *job, int64_t row) {
     const sdx_window *w = &job->pooling->window;
     double count = 1;
     for (int d = w->rank - 2; d >= 0; row /= w->out[d], d--) count *= count_along(job, d, row % w->out[d]);
@@ -183,24 +148,24 @@ static double count_of_row(const pool_job *job, int64_t row) {
 }
 
 #define SUM_ROW(T)                                                                                                     \
-    static void sum_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                      \
+    static void sum_row_##T(const sdx_pool_job *job, int64_t row, const T *x, T *y) {                                  \
         const sdx_window *w = &job->pooling->window;                                                                   \
         const int inner = w->rank - 1;                                                                                 \
         const int64_t step = w->stride[inner];                                                                         \
         for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                               \
-        EACH_PLACE(for (int64_t o = first; o < last; o++) y[o] += x[base + o * step];)                                 \
+        SDX_POOL_EACH_PLACE(for (int64_t o = first; o < last; o++) y[o] += x[base + o * step];)                        \
         const double count = job->count > 0 ? job->count : count_of_row(job, row);                                     \
         for (int64_t o = 0; o < job->row; o++)                                                                         \
             y[o] = (T)((double)y[o] / (job->count > 0 ? count : count * count_along(job, inner, o)));                  \
     }                                                                                                                  \
-    static void power_row_##T(const pool_job *job, int64_t row, const T *x, T *y) {                                    \
+    static void power_row_##T(const sdx_pool_job *job, int64_t row, const T *x, T *y) {                                \
         const sdx_window *w = &job->pooling->window;                                                                   \
         const int inner = w->rank - 1;                                                                                 \
         const int64_t step = w->stride[inner];                                                                         \
         const double p = job->pooling->p;                                                                              \
         for (int64_t o = 0; o < job->row; o++) y[o] = 0;                                                               \
-        EACH_PLACE(for (int64_t o = first; o < last;                                                                   \
-                        o++) { y[o] = (T)((double)y[o] + power(fabs((double)x[base + o * step]), p)); })               \
+        SDX_POOL_EACH_PLACE(for (int64_t o = first; o < last;                                                          \
+                                 o++) { y[o] = (T)((double)y[o] + power(fabs((double)x[base + o * step]), p)); })      \
         for (int64_t o = 0; o < job->row; o++) y[o] = (T)root((double)y[o], p);                                        \
     }
 static double power(double v, double p) { return p == 1 ? v : p == 2 ? v * v : pow(v, p); }
@@ -209,7 +174,7 @@ SUM_ROW(float)
 SUM_ROW(double)
 
 /* Where the rows of the windows of this row of outputs begin; returns how many there are. */
-static int64_t places_of(const pool_job *job, int64_t row, int64_t *places) {
+static int64_t places_of(const sdx_pool_job *job, int64_t row, int64_t *places) {
     const sdx_window *w = &job->pooling->window;
     int64_t at[SDX_MAX_SPATIAL] = {0}, begin[SDX_MAX_SPATIAL], tap[SDX_MAX_SPATIAL] = {0}, n = 0;
     const int outer = w->rank - 1;
@@ -233,7 +198,7 @@ static int64_t places_of(const pool_job *job, int64_t row, int64_t *places) {
 }
 
 /* A plane by the rows of the table; `own` holds a worker's offsets and line. */
-static void table_plane(const pool_job *job, const float *x, float *y, char *own) {
+static void table_plane(const sdx_pool_job *job, const float *x, float *y, char *own) {
     const sdx_window *w = &job->pooling->window;
     const int inner = w->rank - 1;
     const bool average = job->pooling->kind == SDX_POOL_AVERAGE;
@@ -265,7 +230,7 @@ static void table_plane(const pool_job *job, const float *x, float *y, char *own
 }
 
 #define PLANE(T)                                                                                                       \
-    static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {                      \
+    static void plane_##T(const sdx_pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {                  \
         for (int64_t row = 0; row < job->rows; row++, y += job->row, index += index ? job->row : 0) {                  \
             if (job->pooling->kind == SDX_POOL_AVERAGE)                                                                \
                 sum_row_##T(job, row, x, y);                                                                           \
@@ -278,7 +243,7 @@ static void table_plane(const pool_job *job, const float *x, float *y, char *own
         }                                                                                                              \
     }
 #define PLANE_INTEGER(T)                                                                                               \
-    static void plane_##T(const pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {                      \
+    static void plane_##T(const sdx_pool_job *job, const T *x, T *y, int64_t *index, int64_t start) {                  \
         for (int64_t row = 0; row < job->rows; row++, y += job->row, index += index ? job->row : 0) {                  \
             if (index)                                                                                                 \
                 index_row_##T(job, row, x, y, index, start);                                                           \
@@ -291,14 +256,14 @@ PLANE(double)
 PLANE_INTEGER(int8_t)
 PLANE_INTEGER(uint8_t)
 
-static void f32_plane(const pool_job *job, const float *x, float *y, int64_t *index, int64_t start, char *own) {
+static void f32_plane(const sdx_pool_job *job, const float *x, float *y, int64_t *index, int64_t start, char *own) {
     if (job->table && !index)
         table_plane(job, x, y, own + job->wide_x + job->wide_y);
     else
         plane_float(job, x, y, index, start);
 }
 
-static void narrow_plane(const pool_job *job, const uint16_t *x, uint16_t *y, int64_t *index, int64_t start,
+static void narrow_plane(const sdx_pool_job *job, const uint16_t *x, uint16_t *y, int64_t *index, int64_t start,
                          char *own) {
     const bool f16 = job->pooling->dtype == SDX_F16;
     float *wide_x = (float *)(void *)own, *wide_y = (float *)(void *)(own + job->wide_x);
@@ -308,7 +273,7 @@ static void narrow_plane(const pool_job *job, const uint16_t *x, uint16_t *y, in
 }
 
 static void run_planes(void *argument, int64_t begin, int64_t end, int worker) {
-    const pool_job *job = argument;
+    const sdx_pool_job *job = argument;
     const sdx_pooling *pooling = job->pooling;
     const int64_t size = (int64_t)sdx_dtype_size(pooling->dtype);
     char *own = job->scratch + job->shared + (size_t)worker * worker_bytes(job);
@@ -317,7 +282,7 @@ static void run_planes(void *argument, int64_t begin, int64_t end, int worker) {
         const void *x = (const char *)pooling->x + start * size;
         void *y = (char *)pooling->y + plane * job->out_plane * size;
         int64_t *index = pooling->indices ? pooling->indices + plane * job->out_plane : NULL;
-        if (is_narrow(pooling->dtype))
+        if (sdx_pool_is_narrow(pooling->dtype))
             narrow_plane(job, x, y, index, start, own);
         else if (pooling->dtype == SDX_F32)
             f32_plane(job, x, y, index, start, own);
@@ -331,8 +296,8 @@ static void run_planes(void *argument, int64_t begin, int64_t end, int worker) {
 }
 
 sdx_status sdx_pooling_run(sdx_compute *compute, const sdx_pooling *pooling, void *scratch) {
-    pool_job job;
-    if (!set_up(pooling, &job)) return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "planes of a pool");
+    sdx_pool_job job;
+    if (!sdx_pool_set_up(pooling, &job)) return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "planes of a pool");
     job.kernels = compute->kernels;
     job.scratch = scratch;
     job.counts = scratch;

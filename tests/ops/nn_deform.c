@@ -224,7 +224,7 @@ const sdx_case sdx_cases[] = {
      .op = "MaxUnpool",
      .opset = 22,
      .attributes = "kernel_shape:ints=[2,2] strides:ints=[2,2]",
-     .inputs = "T1[1,2,2,3]=normal i64[1,2,2,3]={1 2 10 13 18 23 24 24 29 30 36 47}",
+     .inputs = "T1[1,2,2,3]=normal i64[1,2,2,3]={1 2 10 13 18 23 24 26 29 30 36 47}",
      .reference = unpool},
     {.name = "unpool_shape",
      .op = "MaxUnpool",
