@@ -49,7 +49,8 @@ static sdx_status max_grad(sdx_grad *grad, const void *params) {
     const sdx_id X = grad->node->in[0], flat = sdx_patch_i64s(patch, planes, 3);
     const sdx_id x = sdx_emit2(patch, "Reshape", X, flat);
     const sdx_id first = sdx_emit_int(patch, "ArgMax", x, SDX_NONE, "axis", 2);
-    const sdx_id in[3] = {sdx_emit2(patch, "Reshape", sdx_grad_filled(patch, X, 0), flat), first, sdx_emit2(patch, "Reshape", grad->dY[0], flat)};
+    const sdx_id in[3] = {sdx_emit2(patch, "Reshape", sdx_grad_filled(patch, X, 0), flat), first,
+                          sdx_emit2(patch, "Reshape", grad->dY[0], flat)};
     sdx_node *put = sdx_patch_node(patch, "", "ScatterElements", 3, in, 1);
     sdx_patch_int(patch, put, "axis", 2);
     grad->dX[0] = sdx_grad_reshape(patch, put->out[0], X);

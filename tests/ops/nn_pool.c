@@ -94,7 +94,8 @@ const sdx_case sdx_cases[] = {
     {.name = "max_normal",
      .op = "MaxPool",
      .opset = 22,
-     .attributes = "kernel_shape:ints=[3,2] strides:ints=[2,1] pads:ints=[1,0,0,1] dilations:ints=[1,2] ceil_mode:int=1",
+     .attributes =
+         "kernel_shape:ints=[3,2] strides:ints=[2,1] pads:ints=[1,0,0,1] dilations:ints=[1,2] ceil_mode:int=1",
      .inputs = "T[N,2,H,W]=normal",
      .dims = "N=1..2 H=3..20 W=3..40",
      .reference = max_pool},
