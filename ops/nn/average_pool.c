@@ -43,6 +43,7 @@ static sdx_status average_pool_compute(sdx_compute *compute, const void *params)
 static sdx_status average_pool_grad(sdx_grad *grad, const void *params) {
     (void)params;
     grad->dX[0] = sdx_pool_grad_spread(grad, grad->dY[0], true);
+    grad->exact = true;
     return grad->patch->status;
 }
 

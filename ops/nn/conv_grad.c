@@ -269,6 +269,7 @@ sdx_status sdx_conv_grad(sdx_grad *grad, const void *params) {
     if (grad->needed[0]) grad->dX[0] = as_conv(grad, grad_input(patch, dY, W, X));
     if (grad->needed[1]) grad->dX[1] = as_conv(grad, sdx_conv_grad_weight(patch, X, dY, W));
     if (grad->node->n_in > 2 && grad->needed[2]) grad->dX[2] = sdx_conv_grad_bias(patch, dY, rank);
+    grad->exact = true;
     return patch->status;
 }
 
@@ -277,6 +278,7 @@ static sdx_status input_grad(sdx_grad *grad, const void *params) {
     const sdx_id dY = grad->node->in[0], W = grad->node->in[1], X = grad->dY[0];
     if (grad->needed[0]) grad->dX[0] = conv(grad, X, W);
     if (grad->needed[1]) grad->dX[1] = as_conv(grad, sdx_conv_grad_weight(grad->patch, X, dY, W));
+    grad->exact = true;
     return grad->patch->status;
 }
 
@@ -287,6 +289,7 @@ static sdx_status weight_grad(sdx_grad *grad, const void *params) {
     if (rank < 0) return sdx_fail(grad->error, SDX_UNSUPPORTED, "the rank of 'X' must be known to differentiate");
     if (grad->needed[0]) grad->dX[0] = as_conv(grad, grad_input(grad->patch, dY, W, X));
     if (grad->needed[1]) grad->dX[1] = sdx_conv_grad_trim(grad->patch, conv(grad, X, W), dY, rank);
+    grad->exact = true;
     return grad->patch->status;
 }
 

@@ -329,6 +329,7 @@ static sdx_status transpose_grad(sdx_grad *grad, const void *params) {
     }
     if (grad->needed[1]) grad->dX[1] = with_window(patch, sdx_conv_grad_weight(patch, dY, X, W), &w, p->group);
     if (grad->node->n_in > 2 && grad->needed[2]) grad->dX[2] = sdx_conv_grad_bias(patch, dY, w.rank + 2);
+    grad->exact = true;
     return patch->status;
 }
 

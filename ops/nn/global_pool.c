@@ -23,6 +23,7 @@ static sdx_status average_grad(sdx_grad *grad, const void *params) {
     const sdx_id n = sdx_emit_int(patch, "ReduceProd", space->out[0], SDX_NONE, "keepdims", 0);
     const sdx_id share = sdx_emit2(patch, "Div", grad->dY[0], sdx_grad_cast(patch, n, X));
     grad->dX[0] = sdx_emit2(patch, "Expand", share, sdx_emit1(patch, "Shape", X));
+    grad->exact = true;
     return patch->status;
 }
 
@@ -54,6 +55,7 @@ static sdx_status max_grad(sdx_grad *grad, const void *params) {
     sdx_node *put = sdx_patch_node(patch, "", "ScatterElements", 3, in, 1);
     sdx_patch_int(patch, put, "axis", 2);
     grad->dX[0] = sdx_grad_reshape(patch, put->out[0], X);
+    grad->exact = true;
     return patch->status;
 }
 
@@ -88,6 +90,7 @@ static sdx_status lp_grad(sdx_grad *grad, const void *params) {
     sdx_patch *patch = grad->patch;
     const sdx_id X = grad->node->in[0], share = sdx_pool_grad_root(patch, grad->dY[0], grad->node->out[0], p->p);
     grad->dX[0] = sdx_emit2(patch, "Mul", sdx_pool_grad_power(patch, X, p->p), share);
+    grad->exact = true;
     return patch->status;
 }
 

@@ -46,6 +46,7 @@ static sdx_status lp_pool_grad(sdx_grad *grad, const void *params) {
     const sdx_id X = grad->node->in[0], Y = grad->node->out[0];
     const sdx_id spread = sdx_pool_grad_spread(grad, sdx_pool_grad_root(grad->patch, grad->dY[0], Y, p->p), false);
     grad->dX[0] = sdx_emit2(grad->patch, "Mul", sdx_pool_grad_power(grad->patch, X, p->p), spread);
+    grad->exact = true;
     return grad->patch->status;
 }
 

@@ -130,6 +130,7 @@ static sdx_status lrn_grad(sdx_grad *grad, const void *params) {
     const sdx_id others = sdx_emit2(patch, "Mul", channel_mean(patch, ratio, p->size, p->size - 1 - below),
                                     sdx_grad_scalar(patch, X, 2 * p->alpha * p->beta));
     grad->dX[0] = sdx_grad_reshape(patch, sdx_emit2(patch, "Sub", direct, sdx_emit2(patch, "Mul", x, others)), X);
+    grad->exact = true;
     return patch->status;
 }
 

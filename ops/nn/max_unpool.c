@@ -199,6 +199,7 @@ static sdx_status unpool_grad(sdx_grad *grad, const void *params) {
     }
     const sdx_id flat = sdx_emit2(patch, "Reshape", dY, sdx_patch_i64s(patch, &all, 1));
     grad->dX[0] = sdx_emit2(patch, "Gather", flat, node->in[1]);
+    grad->exact = true;
     return patch->status;
 }
 

@@ -187,7 +187,9 @@ static sdx_status max_expand(sdx_patch *patch, const sdx_node *node, const void 
     (void)params;
     sdx_node *again = sdx_patch_node(patch, "", "MaxPool", 1, node->in, 2);
     sdx_patch_attrs_of(patch, again, node, NULL, 0);
-    sdx_patch_replace(patch, node->out[0], sdx_grad_put(patch, node->in[0], again->out[1], node->in[2]));
+    sdx_patch_replace(patch, node->out[0],
+                      sdx_grad_put(patch, sdx_emit1(patch, "Shape", node->in[0]),
+                                   sdx_grad_type(patch, node->in[0])->dtype, again->out[1], node->in[2]));
     sdx_patch_remove(patch, node);
     return patch->status;
 }
@@ -216,6 +218,7 @@ sdx_status sdx_max_pool_grad(sdx_grad *grad, const void *params) {
     sdx_node *back = sdx_patch_node(grad->patch, "sdx", "MaxPoolGrad", 3, in, 1);
     sdx_patch_attrs_of(grad->patch, back, node, dropped, 1);
     grad->dX[0] = back->out[0];
+    grad->exact = true;
     return grad->patch->status;
 }
 
