@@ -68,6 +68,18 @@ typedef struct sdx_update {
     double norm, keep; /* factor of x in the gradient; what x is multiplied by at the end */
 } sdx_update;
 
+/* n parameters w with gradients g and state s; results may be their own inputs. u is what the optimizer makes of w; with
+ * `prox`, w becomes soft(u, l1 / d) / (1 + l2 / d), where d is the optimizer's metric, and 1 for sgd. metric: where d
+ * goes; NULL: nobody asks. Which numbers count, the kernel says. */
+typedef struct sdx_training_step {
+    const void *w, *g, *s[4];
+    void *w_new, *s_new[4], *metric;
+    double rate, decay, keep; /* decay w joins g; w is multiplied by keep */
+    double beta1, beta2, momentum, gain, root, eps;
+    double l1, l2;
+    bool prox, nesterov, centered, amsgrad;
+} sdx_training_step;
+
 /* One per row: SDX_ROW_f32_from_f16 ... */
 enum {
 #define SDX_KERNEL(levels, result, name, ...) SDX_ROW_##name,

@@ -68,8 +68,8 @@ sdx_status sdx_loss_begin(sdx_compute *compute, const sdx_loss_params *p, const 
         int64_t label = sdx_index_at(labels, k);
         if ((label >= 0 && label < classes) || (p->ignores && label == p->ignore_index)) continue;
         return sdx_fail(compute->error, SDX_VALUE,
-                        "entry %" PRId64 " of input '%s' is %" PRId64 "; it must be in [0, %" PRId64 "]%s", k,
-                        names->labels, label, classes - 1, p->ignores ? " or 'ignore_index'" : "");
+                        "label %" PRId64 " at position %" PRId64 " of input '%s'; it must be in [0, %" PRId64 ")%s",
+                        label, k, names->labels, classes, p->ignores ? " or 'ignore_index'" : "");
     }
     return SDX_OK;
 }

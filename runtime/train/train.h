@@ -61,11 +61,15 @@ bool sdx_node_matches(const sdx_graph *graph, const sdx_node *node, const char *
  * asks for a default, it is filled in here. Nodes that were emitted before are bound and inferred; emission itself
  * leaves binding and inference to sdx_settle_graph or sdx_autodiff. */
 
-/* loss = numerator / denominator, so that losses of several batches can be joined exactly. outputs as in
- * sdx_prepared; label SDX_NONE for the kinds without one. */
+/* loss = numerator / denominator, so that losses of several batches can be joined exactly: sums of each, divided. Of
+ * SDX_REDUCTION_SUM the denominator is the constant 1, and numerators alone are added. The denominator does not depend
+ * on parameters. outputs as in sdx_prepared; label SDX_NONE for the kinds without one; its type must be known: f32, f64
+ * (16-bit outputs are widened), and i32 or i64 for class numbers. */
 typedef struct sdx_loss_parts {
     sdx_id numerator, denominator, loss;
 } sdx_loss_parts;
+int sdx_loss_outputs(sdx_loss_kind kind); /* how many it reads */
+bool sdx_loss_has_label(sdx_loss_kind kind);
 sdx_status sdx_loss_emit(sdx_patch *patch, const sdx_loss_options *loss, const sdx_id outputs[3], sdx_id label,
                          sdx_loss_parts *parts);
 
@@ -76,22 +80,27 @@ sdx_id sdx_penalty_emit(sdx_patch *patch, const sdx_penalty_options *penalty, sd
 /* What COUPLED adds to the gradient of w. */
 sdx_id sdx_penalty_emit_gradient(sdx_patch *patch, const sdx_penalty_options *penalty, sdx_id w);
 
-/* The proximal terms on one parameter, summed over penalties. */
+/* Strengths of l1 sum |w| + l2 sum w^2 + l2norm ||w||: of one penalty, or the proximal terms on one parameter, summed
+ * over its penalties. */
 typedef struct sdx_prox {
     double l1, l2, l2norm;
 } sdx_prox;
+sdx_prox sdx_penalty_terms(const sdx_penalty_options *penalty); /* defaults put in */
 
 /* The base lr and weight_decay with their defaults; SDX_VALUE for settings out of range. */
 sdx_status sdx_optimizer_base(const sdx_optimizer_options *optimizer, double *lr, double *weight_decay,
                               sdx_error *error);
 enum { SDX_MOST_SLOTS = 4 };
 /* Names of the state that the optimizer keeps for each parameter (each shaped like it, zero at first unless `fill`). */
+double sdx_optimizer_lr(const sdx_optimizer_options *optimizer);           /* given or default */
+double sdx_optimizer_weight_decay(const sdx_optimizer_options *optimizer); /* given or default */
 int sdx_optimizer_slots(const sdx_optimizer_options *optimizer, const char *names[SDX_MOST_SLOTS],
                         double fill[SDX_MOST_SLOTS]);
 typedef struct sdx_update {
     sdx_id w, g;                 /* parameter and its gradient, clipped */
     sdx_id slot[SDX_MOST_SLOTS]; /* in: state */
-    sdx_id lr, step;             /* scalars: f32 or f64 as w; step counts from 1 */
+    sdx_id lr, step; /* rank 0: lr f32 or f64 (f64 is what PyTorch computes with), step f32, f64 or i64; step
+                        counts from 1 */
     double weight_decay;
     sdx_prox prox;
     sdx_id new_w, new_slot[SDX_MOST_SLOTS]; /* out */

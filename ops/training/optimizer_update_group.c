@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * argmin over w of sum D (w - u)^2 / 2 + c ||w||. With s = ||w||, w = D u s / (D s + c), and s is the root of
+ * ||v(s)|| = 1 with v = D u / (D s + c); there is none when ||D u|| <= c, and w is 0. 1 / ||v|| is concave in s and
+ * nearly straight, so that Newton's steps from 0 rise to the root, in one step where D is constant. */
+#include "ops/loop.h"
+#include "ops/training/optimizer_update.h"
+#include <math.h>
+
+enum { PIECE = 512, MOST_STEPS = 60 };
+
+typedef struct group {
+    const struct sdx_kernels *kernels;
+    const sdx_tensor *w;
+    const void *metric; /* NULL: 1 */
+    double extra, c, s;
+    bool shrink;     /* writes w; else sums */
+    double *partial; /* per chunk: sum v^2, sum v^2 D / (D s + c) */
+} group;
+
+static void group_piece(const group *job, int64_t at, int64_t n, double *sums) {
+    const size_t size = sdx_dtype_size(job->w->dtype);
+    const bool wide = job->w->dtype == SDX_F64;
+    char *stored = (char *)job->w->data + (size_t)at * size;
+    double u[PIECE];
+    sdx_convert(job->kernels, job->w->dtype, stored, SDX_F64, u, n);
+    for (int64_t k = 0; k < n; k++) {
+        double d = 1;
+        if (job->metric && wide) d = ((const double *)job->metric)[at + k];
+        if (job->metric && !wide) d = (double)((const float *)job->metric)[at + k];
+        d += job->extra;
+        const double below = d * job->s + job->c, v = d * u[k] / below;
+        sums[0] += v * v;
+        sums[1] += v * v * d / below;
+        u[k] = v * job->s + 0.0; /* never -0 */
+    }
+    if (job->shrink) sdx_convert(job->kernels, SDX_F64, u, job->w->dtype, stored, n);
+}
+
+static void group_range(void *argument, int64_t begin, int64_t end, int worker) {
+    const group *job = argument;
+    (void)worker;
+    for (int64_t c = begin; c < end; c++) {
+        const int64_t first = c * SDX_UPDATE_CHUNK, last = first + SDX_UPDATE_CHUNK;
+        const int64_t stop = last < job->w->count ? last : job->w->count;
+        double sums[2] = {0, 0};
+        for (int64_t at = first; at < stop; at += PIECE)
+            group_piece(job, at, stop - at < PIECE ? stop - at : PIECE, sums);
+        job->partial[2 * c] = sums[0];
+        job->partial[2 * c + 1] = sums[1];
+    }
+}
+
+sdx_status sdx_update_shrink_group(sdx_compute *compute, const sdx_tensor *w, const void *metric, double extra,
+                                   double c, double *partial) {
+    group job = {compute->kernels, w, metric, extra, c, 0, false, partial};
+    const int64_t chunks = (w->count + SDX_UPDATE_CHUNK - 1) / SDX_UPDATE_CHUNK;
+    for (int i = 0; i < MOST_STEPS && c > 0; i++) {
+        double squares = 0, slope = 0;
+        SDX_TRY(sdx_for(compute, chunks, 1, group_range, &job));
+        for (int64_t k = 0; k < chunks; k++) squares += partial[2 * k], slope += partial[2 * k + 1];
+        const double norm = sqrt(squares);
+        if (!(norm > 1) || !(slope > 0)) break; /* below c at the start, at the root later */
+        const double next = job.s + (norm - 1) * squares / slope;
+        if (!(next > job.s) || !isfinite(next)) break;
+        job.s = next;
+        if (norm - 1 < 1e-15) break;
+    }
+    job.shrink = true;
+    return c > 0 ? sdx_for(compute, chunks, 1, group_range, &job) : SDX_OK;
+}
