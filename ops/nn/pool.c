@@ -147,6 +147,10 @@ static double count_of_row(const sdx_pool_job *job, int64_t row) {
     return count;
 }
 
+double sdx_pool_count_of(const sdx_pool_job *job, int64_t row, int64_t o) {
+    return count_of_row(job, row) * count_along(job, job->pooling->window.rank - 1, o);
+}
+
 #define SUM_ROW(T)                                                                                                     \
     static void sum_row_##T(const sdx_pool_job *job, int64_t row, const T *x, T *y) {                                  \
         const sdx_window *w = &job->pooling->window;                                                                   \
