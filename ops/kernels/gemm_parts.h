@@ -11,7 +11,8 @@
 #else
 #define MR 4
 #endif
-#define CHAIN 128
+#define CHAIN    128
+#define PREFETCH 32 /* steps of k that give time to fetch C */
 #if defined(__clang__)
 #define SDX_UNROLL _Pragma("unroll")
 #else

@@ -14,6 +14,9 @@
 typedef struct sdx_gemm_tile {
     int64_t k;
     const void *a, *b;
+    /* Not 0, f32 and f64: a is no panel; element (row, k) lies at a[row * a_row + k * a_step]. b_step not 0: nor is b;
+     * element (k, column) lies at b[k * b_step + column], and n is a multiple of half of nr. */
+    int64_t a_row, a_step, b_step;
     void *c;
     int64_t ldc;                        /* elements from one row of c (and of residual) to the next */
     int m, n;                           /* rows and columns to write; 1 <= m <= mr */

@@ -2,115 +2,17 @@
  * The work is a grid of blocks of C. A block keeps its slice of A in the second-level cache and one panel of B in the
  * first. A factor that several blocks of the grid read is packed once before (shared), one that a single row or
  * column of blocks reads is packed by the block itself (local). Cuts depend on the shape alone. */
-#include "ops/math/product.h"
 #include "ops/kernels/blas.h"
+#include "ops/math/product_plan.h"
 #include "runtime/base/half.h"
 #include <math.h>
 #include <string.h>
 
-enum {
-    DEPTH = 256,         /* steps of k per pass: a panel of B of 32 columns takes 32 KiB; ... */
-    DEPTH_LARGE = 512,   /* ... twice that where the second-level cache has 1 MiB */
-    BLOCK_BYTES = 2048,  /* lines of a block, in bytes of one line's element: 512 f32, 256 f64 */
-    TASKS = 16,          /* blocks to aim for */
-    LEAST_WORK = 1 << 19 /* multiply-adds below which a block is not cut further */
-};
-
-/* mr and nr (for 4-byte elements) of every kernel table. */
-static const int shapes[][2] = {{4, 8}, {6, 16}, {14, 32}};
-
-/* How one product is cut. Sizes in lines and elements. */
-typedef struct plan {
-    size_t element; /* of panels: 4 or 8 */
-    bool narrow;    /* 16-bit floats, groups of bytes: C is built in f32, i32 by the worker */
-    int mr, nr;
-    int64_t batch, m, n, k, most_depth;
-    int64_t block_m, block_n, depth, blocks_m, blocks_n, blocks_k;
-    bool columns_slow; /* blocks of one column of blocks follow each other; else those of one row */
-    bool shared_a, shared_b, local_a, local_b;
-    int64_t matrices_a, matrices_b; /* how many are shared */
-    size_t shared_a_bytes, shared_b_bytes, local_a_bytes, local_b_bytes, worker_bytes;
-} plan;
+typedef sdx_product_plan plan;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-static bool is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16 || dtype == SDX_I8; }
-
-/* Halves blocks until there are enough of them. The lines of a packed factor are cut first, while the other factor is
- * reused enough: blocks that differ in the other one alone follow each other, so that a constant, which may be larger
- * than the caches, is read from memory once. Columns that are gathered anew (a constant A) are not cut below four
- * panels for the same reason. */
-static void cut(plan *p, bool packed_a, bool packed_b) {
-    const int64_t most = BLOCK_BYTES / (int64_t)p->element;
-    p->columns_slow = packed_b && !packed_a;
-    p->block_m = round_up(least(p->m, most - most % p->mr), p->mr);
-    p->block_n = round_up(least(p->n, most), p->nr);
-    for (;;) {
-        int64_t tasks = p->batch * ceil_div(p->m, p->block_m) * ceil_div(p->n, p->block_n);
-        bool can_m = p->block_m > p->mr, can_n = p->block_n > p->nr;
-        if (tasks >= TASKS || p->block_m * p->block_n * (p->k + 1) < LEAST_WORK || !(can_m || can_n)) break;
-        const bool wide = p->block_n > 4 * p->nr, larger = p->block_n >= p->block_m;
-        const bool columns = packed_a != packed_b ? wide || !can_m : can_n && (larger || !can_m);
-        if (columns && can_n)
-            p->block_n = round_up(p->block_n / 2, p->nr);
-        else if (can_m)
-            p->block_m = round_up(p->block_m / 2, p->mr);
-        else
-            break;
-    }
-    p->block_m = round_up(ceil_div(p->m, ceil_div(p->m, p->block_m)), p->mr);
-    p->block_n = round_up(ceil_div(p->n, ceil_div(p->n, p->block_n)), p->nr);
-    p->blocks_m = ceil_div(p->m, p->block_m);
-    p->blocks_n = ceil_div(p->n, p->block_n);
-    p->blocks_k = p->k > p->most_depth ? ceil_div(p->k, p->most_depth) : 1;
-    p->depth = ceil_div(p->k, p->blocks_k);
-}
-
-static bool make_plan(plan *p, sdx_dtype dtype, int mr, int nr, bool packed_a, bool packed_b, int64_t matrices_a,
-                      int64_t matrices_b) {
-    p->element = sdx_panel_element(dtype);
-    p->narrow = is_narrow(dtype);
-    p->mr = mr, p->nr = nr;
-    cut(p, packed_a, packed_b);
-    p->local_a = !packed_a && p->blocks_n == 1 && matrices_a == p->batch;
-    p->local_b = !packed_b && p->blocks_m == 1 && matrices_b == p->batch;
-    p->shared_a = !packed_a && !p->local_a;
-    p->shared_b = !packed_b && !p->local_b;
-    p->matrices_a = p->shared_a ? matrices_a : 0;
-    p->matrices_b = p->shared_b ? matrices_b : 0;
-    size_t block_c = 0, bias = 0;
-    bool fits = sdx_panel_bytes(p->matrices_a, p->m, mr, p->k, p->element, &p->shared_a_bytes) &&
-                sdx_panel_bytes(p->matrices_b, p->n, nr, p->k, p->element, &p->shared_b_bytes) &&
-                sdx_panel_bytes(p->local_a, p->block_m, mr, p->depth, p->element, &p->local_a_bytes) &&
-                sdx_panel_bytes(p->local_b, p->block_n, nr, p->depth, p->element, &p->local_b_bytes) &&
-                sdx_panel_bytes(p->narrow, p->block_m, mr, p->block_n, p->element, &block_c) &&
-                sdx_panel_bytes(p->narrow, p->block_m + p->block_n, nr, 1, p->element, &bias);
-    p->worker_bytes = p->local_a_bytes + p->local_b_bytes + block_c + bias;
-    return fits;
-}
-
-size_t sdx_product_scratch(sdx_dtype dtype, int64_t batch, int64_t m, int64_t n, int64_t k, bool packed_a,
-                           bool packed_b, int threads) {
-    size_t most = 0;
-    if (batch == 0 || m == 0 || n == 0) return 0;
-    const int64_t lines[2][2] = {{m, n}, {n, m}}; /* a product with one column is turned round */
-    for (int turned = 0; turned <= (n == 1 && !packed_a && !packed_b); turned++)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            for (int one = 0; one < 4; one++) {
-                plan p = {
-                    .batch = batch, .m = lines[turned][0], .n = lines[turned][1], .k = k, .most_depth = DEPTH_LARGE};
-                int nr = shapes[s][1] * 4 / (int)sdx_panel_element(dtype);
-                size_t bytes = 0;
-                if (!make_plan(&p, dtype, shapes[s][0], nr, packed_a, packed_b, one & 1 ? 1 : batch,
-                               one & 2 ? 1 : batch) ||
-                    !sdx_size_mul(p.worker_bytes, (size_t)threads, &bytes) ||
-                    !sdx_size_add(bytes, p.shared_a_bytes, &bytes) || !sdx_size_add(bytes, p.shared_b_bytes, &bytes))
-                    return SIZE_MAX;
-                if (bytes > most) most = bytes;
-            }
-    return most;
-}
 
 void sdx_product_add(sdx_product *product, const void *d, int64_t d_row, int64_t d_column) {
     const bool plain = product->alpha == 1 && product->beta == 1;
@@ -198,7 +100,28 @@ static void pack_shared_b(void *argument, int64_t begin, int64_t end, int worker
 typedef struct panels {
     const char *at; /* of the block's first panel */
     size_t step;    /* bytes to the next */
+    int64_t row;    /* no panels: elements from one row to the next; else 0 */
 } panels;
+
+/* The rows of A themselves. */
+static panels rows_of(const product_job *job, int64_t batch, int64_t line, int64_t lines, int64_t k, int64_t depth,
+                      char *local) {
+    const plan *p = &job->plan;
+    const sdx_product *product = job->product;
+    const int64_t at = batch_offset(product, &product->a, batch) + line * product->a.line_step + k;
+    const char *from = (const char *)product->a.data + at * (int64_t)sdx_dtype_size(product->dtype);
+    int64_t row = product->a.line_step;
+    if (p->narrow) {
+        const uint16_t *x = (const void *)from;
+        const int64_t together = row == depth ? lines : 1;
+        row = depth;
+        for (int64_t i = 0; i < lines; i += together)
+            (product->dtype == SDX_F16 ? job->kernels->f32_from_f16 : job->kernels->f32_from_bf16)(
+                x + i * product->a.line_step, (float *)(void *)local + i * depth, together * depth);
+        from = local;
+    }
+    return (panels){from, (size_t)(row * p->mr) * p->element, row};
+}
 
 static panels panels_of(const product_job *job, bool is_b, int64_t batch, int64_t line, int64_t lines, int64_t k,
                         int64_t depth, char *local) {
@@ -208,9 +131,15 @@ static panels panels_of(const product_job *job, bool is_b, int64_t batch, int64_
     const int width = is_b ? p->nr : p->mr;
     const char *base = factor->packed;
     int64_t matrix = 0;
+    if (p->direct_b && is_b) {
+        const int64_t at = batch_offset(product, factor, batch) + line + k * factor->k_step;
+        return (panels){(const char *)factor->data + (size_t)at * p->element, (size_t)p->nr * p->element,
+                        factor->k_step};
+    }
+    if (p->direct_a && !is_b) return rows_of(job, batch, line, lines, k, depth, local);
     if (is_b ? p->local_b : p->local_a) {
         pack_block(job, is_b, batch, line, lines, k, depth, depth * width, local);
-        return (panels){local, (size_t)(depth * width) * p->element};
+        return (panels){local, (size_t)(depth * width) * p->element, 0};
     }
     if (base)
         matrix = batch_offset(product, factor, batch);
@@ -219,7 +148,7 @@ static panels panels_of(const product_job *job, bool is_b, int64_t batch, int64_
         matrix = (is_b ? p->matrices_b : p->matrices_a) > 1 ? batch : 0;
     }
     int64_t at = matrix * round_up(is_b ? p->n : p->m, width) * p->k + line * p->k + k * width;
-    return (panels){base + (size_t)at * p->element, (size_t)(p->k * width) * p->element};
+    return (panels){base + (size_t)at * p->element, (size_t)(p->k * width) * p->element, 0};
 }
 
 /* Where a block of C is built, and with what. */
@@ -243,6 +172,9 @@ static void run_tiles(const product_job *job, const block *b, panels pa, panels 
                       j = (rows_first ? t % across : t / down) * p->nr;
         sdx_gemm_tile tile = {.k = depth,
                               .a = pa.at + (size_t)(i / p->mr) * pa.step,
+                              .a_row = pa.row,
+                              .a_step = 1,
+                              .b_step = pb.row,
                               .b = pb.at + (size_t)(j / p->nr) * pb.step,
                               .c = b->c + (i * b->ldc + j) * element,
                               .ldc = b->ldc,
@@ -523,17 +455,12 @@ sdx_status sdx_product_run(sdx_compute *compute, const sdx_product *given, void 
     const sdx_product product = can_turn(given) ? turned(given) : *given;
     product_job job = {.product = &product, .kernels = compute->kernels};
     plan *p = &job.plan;
-    p->most_depth = compute->kernels->cpu.l2 >= 1 << 20 ? DEPTH_LARGE : DEPTH;
     p->batch = 1, p->m = product.m, p->n = product.n, p->k = product.k;
     for (int d = 0; d < product.batch_rank; d++) p->batch *= product.batch_dim[d];
     if (p->batch == 0 || p->m == 0 || p->n == 0) return SDX_OK;
     if (is_vector_product(&product))
         return sdx_for(compute, p->batch * ceil_div(p->n, vector_chunk(&product)), 1, run_vectors, &job);
-    int mr = 0, nr = 0;
-    job.kernels->gemm_shape(sdx_panel_element(product.dtype), &mr, &nr);
-    int64_t matrices_a = sdx_factor_is_one(&product, &product.a) ? 1 : p->batch;
-    int64_t matrices_b = sdx_factor_is_one(&product, &product.b) ? 1 : p->batch;
-    if (!make_plan(p, product.dtype, mr, nr, product.a.packed, product.b.packed, matrices_a, matrices_b))
+    if (!sdx_product_plan_make(p, job.kernels, &product))
         return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "panels of a product of %lld x %lld x %lld", (long long)p->m,
                         (long long)p->n, (long long)p->k);
     if (is_blas_product(job.kernels, &product))

@@ -195,9 +195,10 @@ static void blas(void **unused) {
 static const sdx_dtype dtypes[] = {SDX_F32, SDX_F64, SDX_F16, SDX_BF16, SDX_I32, SDX_U32, SDX_I64, SDX_U64};
 
 static void sizes_at(const sdx_kernels *kernels) {
-    static const int64_t shape[][4] = {{1, 1, 1, 1},     {1, 14, 32, 8}, {1, 15, 33, 7},   {2, 3, 5, 0},
-                                       {3, 1, 70, 9},    {1, 29, 1, 31}, {2, 17, 49, 300}, {1, 130, 67, 65},
-                                       {1, 1, 1100, 21}, {9, 6, 16, 20}};
+    static const int64_t shape[][4] = {{1, 1, 1, 1},     {1, 14, 32, 8},  {1, 15, 33, 7},   {2, 3, 5, 0},
+                                       {3, 1, 70, 9},    {1, 29, 1, 31},  {2, 17, 49, 300}, {1, 130, 67, 65},
+                                       {1, 1, 1100, 21}, {9, 6, 16, 20},  {5, 13, 64, 21},  {1, 20, 48, 700},
+                                       {2, 100, 64, 8},  {1, 40, 264, 33}};
     for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++)
         for (size_t q = 0; q < sizeof shape / sizeof *shape; q++)
             for (unsigned f = 0; f < 16; f++) {
