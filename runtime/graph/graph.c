@@ -342,6 +342,20 @@ sdx_status sdx_node_set_attr(sdx_graph *graph, sdx_node *node, const sdx_attr *a
     return SDX_OK;
 }
 
+void sdx_node_set_input(sdx_graph *graph, const sdx_node *node, int k, sdx_id id) {
+    (void)graph;
+    node->in[k] = id;
+}
+
+sdx_id sdx_node_move_output(sdx_graph *graph, const sdx_node *node, int k, sdx_error *error) {
+    sdx_id old = node->out[k], fresh = sdx_graph_add_value(graph, NULL, &graph->values[old].type, error);
+    if (fresh == SDX_NONE) return SDX_NONE;
+    graph->values[fresh].producer = graph->values[old].producer;
+    graph->values[old].producer = -1;
+    node->out[k] = fresh;
+    return fresh;
+}
+
 /* ---- symbols and rows of the main graph ---- */
 
 int64_t sdx_graph_symbol(sdx_graph *graph, const char *name, sdx_error *error) {

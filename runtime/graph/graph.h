@@ -134,6 +134,10 @@ sdx_node *sdx_graph_add_node(sdx_graph *graph, const char *domain, const char *o
                              const sdx_id *in, int n_out, const sdx_id *out, sdx_error *error);
 /* Copies the attribute (payload arrays and strings too); a graph attribute also joins bodies[]. */
 sdx_status sdx_node_set_attr(sdx_graph *graph, sdx_node *node, const sdx_attr *attr, sdx_error *error);
+/* Rewiring where a patch would move too much: one read of one node; output k under a fresh value, which is returned, so
+ * that another node can make the old one. sdx_graph_sort comes after. */
+void sdx_node_set_input(sdx_graph *graph, const sdx_node *node, int k, sdx_id id);
+sdx_id sdx_node_move_output(sdx_graph *graph, const sdx_node *node, int k, sdx_error *error);
 const sdx_attr *sdx_node_attr(const sdx_node *node, const char *name); /* NULL when absent */
 
 /* Parsed rows, kept once per main graph; get is NULL when `version` was not put yet. */

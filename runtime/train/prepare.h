@@ -41,6 +41,20 @@ bool sdx_readers_derived(const sdx_readers *readers, sdx_id id); /* made of cons
 
 enum { SDX_USE_NONE = 0, SDX_USE_ELEMENTWISE = 16 }; /* beside sdx_role: no weight; weight or plain constant */
 int sdx_use_role(const sdx_readers *readers, const sdx_use *use);
+/* The same, less what only looks like a weight: dummies of normalisations, stand-ins for running statistics. */
+int sdx_prepare_role(sdx_preparation *p, const sdx_readers *readers, sdx_id id, const sdx_use *use);
+
+/* ---- paths.c ---- */
+const char *sdx_value_kind_said(const sdx_graph_value *value); /* "PARAMETER", "BUFFER", ... by the exporter; or "" */
+/* The weight that an exporter folded into this constant; NULL: none, or several. */
+const char *sdx_prepare_folded_from(sdx_preparation *p, const sdx_graph_value *value);
+const char *sdx_prepare_module(sdx_preparation *p, const sdx_node *node); /* "layer1.0.conv1"; NULL: not known */
+/* PyTorch's name of what `use` reads; `name` where the file does not tell. NULL: out of memory. */
+const char *sdx_prepare_path(sdx_preparation *p, const char *name, const sdx_use *use, sdx_role role);
+const char *sdx_prepare_joined(sdx_preparation *p, const char *a, const char *between, const char *b);
+
+/* ---- alias.c ---- */
+sdx_status sdx_prepare_aliases(sdx_preparation *p);
 
 /* ---- variables.c ---- */
 sdx_status sdx_prepare_variables(sdx_preparation *p);
@@ -63,6 +77,7 @@ sdx_status sdx_prepare_norm(sdx_preparation *p);
 bool sdx_node_is(const sdx_node *node, const char *op_type);               /* of the default domain */
 const sdx_node *sdx_prepare_producer(const sdx_graph *graph, sdx_id id);   /* NULL: none */
 const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id); /* fixed tensor contents; NULL: unknown */
+bool sdx_prepare_candidate(const sdx_graph *graph, sdx_id id); /* a constant that could be trained */
 bool sdx_tensor_all(const sdx_tensor *tensor, double value);               /* floating; every element is `value` */
 bool sdx_name_made_up(const char *name); /* by an exporter or the importer: tells nothing of what the tensor is */
 const char *sdx_prepare_node_name(const sdx_graph *graph, const sdx_node *node); /* or its first output's */

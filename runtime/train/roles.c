@@ -134,3 +134,49 @@ int sdx_use_role(const sdx_readers *readers, const sdx_use *use) {
     bool body = use->graph->parent != NULL;
     return body ? SDX_USE_ELEMENTWISE : after_role(readers, use);
 }
+
+/* Dummies: exporters write ones and zeros where a normalisation has no scale and shift of its own. */
+static bool is_dummy(sdx_preparation *p, const sdx_graph_value *value, int role) {
+    bool folded = strncmp(value->name, "onnx::", 6) == 0 || sdx_prepare_folded_from(p, value);
+    if (!sdx_name_made_up(value->name) || folded) return false;
+    const sdx_tensor *tensor = &value->constant->tensor;
+    return (role == SDX_ROLE_SCALE && sdx_tensor_all(tensor, 1)) ||
+           (role == SDX_ROLE_SHIFT && sdx_tensor_all(tensor, 0));
+}
+
+/* A group normalisation in pieces: groups are channels of an InstanceNormalization whose scale and bias say nothing;
+ * the real ones follow behind a Reshape. */
+static bool in_group_norm(const sdx_preparation *p, const sdx_use *use) {
+    if (!sdx_node_is(use->node, "InstanceNormalization") || use->graph != p->graph) return false;
+    const sdx_node *before = sdx_prepare_producer(p->graph, use->node->in[0]);
+    if (!before || !sdx_node_is(before, "Reshape")) return false;
+    const sdx_tensor *scale = sdx_prepare_constant(p->graph, use->node->in[1]);
+    const sdx_tensor *bias = sdx_prepare_constant(p->graph, use->node->in[2]);
+    return scale && bias && sdx_tensor_all(scale, 1) && sdx_tensor_all(bias, 0);
+}
+
+static bool by_position(const sdx_use *use) {
+    static const char *const arithmetic[] = {"Mul", "Add"};
+    for (size_t k = 0; k < sizeof arithmetic / sizeof arithmetic[0]; k++)
+        if (sdx_node_is(use->node, arithmetic[k])) return false;
+    return true;
+}
+
+/* Batch statistics in both forms: what stands in for running ones is no state. */
+static bool untracked(sdx_preparation *p, const sdx_graph_value *value, const sdx_use *use) {
+    const sdx_attr *mode = sdx_node_attr(use->node, "training_mode");
+    return mode && mode->i && sdx_name_made_up(value->name) && !sdx_prepare_folded_from(p, value);
+}
+
+/* The role of one use; SDX_USE_NONE where the constant is no weight there. */
+int sdx_prepare_role(sdx_preparation *p, const sdx_readers *readers, sdx_id id, const sdx_use *use) {
+    const sdx_graph_value *value = &p->graph->values[id];
+    int role = sdx_use_role(readers, use);
+    if (role == SDX_USE_NONE || role == SDX_USE_ELEMENTWISE) return role;
+    if (role == SDX_ROLE_STATE) return untracked(p, value, use) ? SDX_USE_NONE : role;
+    if (is_dummy(p, value, role) || in_group_norm(p, use)) return SDX_USE_NONE;
+    const sdx_tensor *tensor = &value->constant->tensor;
+    if (!by_position(use) && tensor->rank == 0) return SDX_USE_ELEMENTWISE;
+    if (role == SDX_ROLE_EMBEDDING && tensor->rank < 2) return SDX_USE_ELEMENTWISE;
+    return role;
+}
