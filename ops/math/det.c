@@ -2,6 +2,7 @@
  * Det: determinants of the matrices in the last two dimensions, by LU with partial pivoting in f64: the product of the
  * pivots, negated for every exchange of rows. Small matrices are shared out among the threads, of a large one its rows.
  */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/lines.h"
 #include <math.h>
@@ -113,6 +114,16 @@ static sdx_status det_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+static sdx_status det_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id X = grad->node->in[0], last = sdx_patch_i64s(patch, (int64_t[]){-2, -1}, 2);
+    sdx_id cofactors = sdx_patch_node(patch, "sdx", "Cofactors", 1, &X, 1)->out[0];
+    grad->exact = true;
+    grad->dX[0] = sdx_emit2(patch, "Mul", sdx_emit2(patch, "Unsqueeze", grad->dY[0], last), cofactors);
+    return patch->status;
+}
+
 const sdx_op sdx_op_Det = {
     .domain = "",
     .name = "Det",
@@ -122,4 +133,5 @@ const sdx_op sdx_op_Det = {
     .infer = det_infer,
     .scratch = det_scratch,
     .compute = det_compute,
+    .grad = det_grad,
 };
