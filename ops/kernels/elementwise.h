@@ -58,7 +58,8 @@ typedef enum sdx_reducer_id {
     SDX_REDUCER_COUNT
 } sdx_reducer_id;
 typedef struct sdx_reducer {
-    void (*row)(const void *x, int64_t n, void *acc, const double *shift); /* *acc takes x[0 .. n) in */
+    /* acc[r] takes x[i + r stride] in, for i in 0 .. n and r in 0 .. rows */
+    void (*rows)(const void *x, int64_t n, int64_t rows, int64_t stride, void *acc, const double *shift);
     /* acc[i] takes x[i + r stride] in, for i in 0 .. n and r in 0 .. rows */
     void (*columns)(const void *x, int64_t n, int64_t rows, int64_t stride, void *acc, const double *shift);
 } sdx_reducer;

@@ -74,6 +74,20 @@ static inline float vf_sum(vf a) {
 #else
 static inline float vf_sum(vf a) { return (a[0] + a[2]) + (a[1] + a[3]); }
 #endif
+/* Lane k is lane k + n of a; the last n are of no use. n: 1, and 2 and 4 where there are more lanes than that. */
+static inline vd vd_lanes_from(vd a, int n) {
+#if SDX_LANES64 == 8
+    if (n == 4) return __builtin_shufflevector(a, a, 4, 5, 6, 7, 4, 5, 6, 7);
+    if (n == 2) return __builtin_shufflevector(a, a, 2, 3, 2, 3, 6, 7, 6, 7);
+    return __builtin_shufflevector(a, a, 1, 1, 3, 3, 5, 5, 7, 7);
+#elif SDX_LANES64 == 4
+    if (n == 2) return __builtin_shufflevector(a, a, 2, 3, 2, 3);
+    return __builtin_shufflevector(a, a, 1, 1, 3, 3);
+#else
+    (void)n;
+    return __builtin_shufflevector(a, a, 1, 1);
+#endif
+}
 static inline float vf_max_lane(vf a) {
     float lane[SDX_LANES];
     vf_store(lane, a);

@@ -109,17 +109,23 @@ static const void *elements(const reduction *r, int64_t offset, int64_t n, doubl
 /* Elements [begin, end) of the row at x + base. */
 static void reduce_row(const reduction *r, const sdx_reducer *kernel, int64_t base, int64_t begin, int64_t end,
                        accumulator *acc, const double *shift, double *buffer) {
-    const bool direct = r->x->dtype == r->work;
-    if (direct && r->along.rank == 1) {
-        kernel->row(elements(r, base + begin, end - begin, buffer), end - begin, acc, shift);
-        return;
-    }
-    int64_t most = direct ? INT64_MAX : PIECE;
+    int64_t most = r->x->dtype == r->work ? INT64_MAX : PIECE;
     sdx_cursor at;
     sdx_cursor_seek(&r->along, begin, &at);
     for (int64_t k = begin, n; k < end; k += n, sdx_cursor_move(&r->along, &at, n)) {
         n = sdx_cursor_run(&r->along, &at, end - k < most ? end - k : most);
-        kernel->row(elements(r, base + at.offset[0], n, buffer), n, acc, shift);
+        kernel->rows(elements(r, base + at.offset[0], n, buffer), n, 1, 0, acc, shift);
+    }
+}
+
+/* Rows that lie as the kernel reads them, as many at once as are a stride apart. */
+static void reduce_dense_rows(const reduction *r, const sdx_reducer *kernel, sdx_cursor *at, int64_t n, int64_t begin,
+                              int64_t end, accumulator *acc, const double *shift) {
+    const int64_t stride = r->kept.stride[0][r->kept.rank - 1];
+    for (int64_t k = 0, rows; k < n; k += rows, sdx_cursor_move(&r->kept, at, rows)) {
+        rows = sdx_cursor_run(&r->kept, at, n - k);
+        kernel->rows(elements(r, at->offset[0] + begin, end - begin, NULL), end - begin, rows, stride, &acc[k],
+                     shift ? &shift[k] : NULL);
     }
 }
 
@@ -147,6 +153,10 @@ static void reduce_piece(const reduction *r, sdx_reducer_id id, int64_t first, i
         reduce_columns(r, kernel, at.offset[0] + first % r->width, n, begin, end, acc, shift, buffer);
         return;
     }
+    if (r->x->dtype == r->work && r->along.rank == 1) {
+        reduce_dense_rows(r, kernel, &at, n, begin, end, acc, shift);
+        return;
+    }
     for (int64_t k = 0; k < n; k++, sdx_cursor_move(&r->kept, &at, 1))
         reduce_row(r, kernel, at.offset[0], begin, end, &acc[k], shift ? &shift[k] : NULL, buffer);
 }
@@ -170,17 +180,18 @@ static double as_f64(const reduction *r, accumulator a) {
 }
 
 /* Mean of integers truncates; of none of them, it is 0. */
-static accumulator mean(const reduction *r, accumulator a) {
-    int64_t n = r->length;
-    if (r->sum == SDX_F64)
-        a.f /= (double)n;
-    else if (n == 0)
-        a.i = 0;
-    else if (r->sum == SDX_U64)
-        a.u /= (uint64_t)n;
-    else
-        a.i /= n;
-    return a;
+static void means(const reduction *r, const accumulator *acc, int64_t n, accumulator *done) {
+    const int64_t count = r->length;
+    for (int64_t k = 0; k < n; k++) {
+        if (r->sum == SDX_F64)
+            done[k].f = acc[k].f / (double)count;
+        else if (count == 0)
+            done[k].i = 0;
+        else if (r->sum == SDX_U64)
+            done[k].u = acc[k].u / (uint64_t)count;
+        else
+            done[k].i = acc[k].i / count;
+    }
 }
 
 static double log_sum_exp(double sum, double shift, double most) { return isinf(most) ? most : log(sum) + shift; }
@@ -188,16 +199,19 @@ static double log_sum_exp(double sum, double shift, double most) { return isinf(
 /* y[first ...] from n <= PIECE accumulators. most, shift: of LogSumExp. */
 static void finish(const reduction *r, int64_t first, int64_t n, const accumulator *acc, const double *most) {
     accumulator done[PIECE];
-    sdx_dtype from = r->sum;
-    for (int64_t k = 0; k < n; k++) {
-        done[k] = acc[k];
-        if (r->kind == SDX_REDUCE_MEAN) done[k] = mean(r, acc[k]);
-        if (r->kind == SDX_REDUCE_L2) done[k].f = sqrt(as_f64(r, acc[k]));
-        if (r->kind == SDX_REDUCE_LOG_SUM) done[k].f = log(as_f64(r, acc[k]));
-        if (r->kind == SDX_REDUCE_LOG_SUM_EXP) done[k].f = log_sum_exp(acc[k].f, isinf(most[k]) ? 0 : most[k], most[k]);
-    }
-    if (r->kind == SDX_REDUCE_L2 || r->kind == SDX_REDUCE_LOG_SUM) from = SDX_F64;
-    sdx_convert(r->kernels, from, done, r->y->dtype, (char *)r->y->data + first * (int64_t)sdx_dtype_size(r->y->dtype),
+    const accumulator *from = done;
+    sdx_dtype dtype = r->kind == SDX_REDUCE_L2 || r->kind == SDX_REDUCE_LOG_SUM ? SDX_F64 : r->sum;
+    if (r->kind == SDX_REDUCE_MEAN)
+        means(r, acc, n, done);
+    else if (r->kind == SDX_REDUCE_L2)
+        for (int64_t k = 0; k < n; k++) done[k].f = sqrt(as_f64(r, acc[k]));
+    else if (r->kind == SDX_REDUCE_LOG_SUM)
+        for (int64_t k = 0; k < n; k++) done[k].f = log(as_f64(r, acc[k]));
+    else if (r->kind == SDX_REDUCE_LOG_SUM_EXP)
+        for (int64_t k = 0; k < n; k++) done[k].f = log_sum_exp(acc[k].f, isinf(most[k]) ? 0 : most[k], most[k]);
+    else
+        from = acc;
+    sdx_convert(r->kernels, dtype, from, r->y->dtype, (char *)r->y->data + first * (int64_t)sdx_dtype_size(r->y->dtype),
                 n);
 }
 

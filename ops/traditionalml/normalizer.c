@@ -58,7 +58,7 @@ static void normalize_f32(void *argument, int64_t begin, int64_t end, int worker
         else if (j->norm == NORM_L2)
             norm = sqrt(j->kernels->square_sum_f32(x, n, 0));
         else
-            j->kernels->reducer(SDX_REDUCER_MAX, SDX_F32)->row(x, n, &norm, NULL);
+            j->kernels->reducer(SDX_REDUCER_MAX, SDX_F32)->rows(x, n, 1, 0, &norm, NULL);
         norm = divisor(norm);
         for (int64_t c = 0; c < n; c++) y[c] = (float)((double)x[c] / norm);
     }
@@ -77,7 +77,7 @@ static void normalize_f64(void *argument, int64_t begin, int64_t end, int worker
         else if (j->norm == NORM_L2)
             norm = sqrt(j->kernels->square_sum_f64(x, n, 0));
         else
-            j->kernels->reducer(SDX_REDUCER_MAX, SDX_F64)->row(x, n, &norm, NULL);
+            j->kernels->reducer(SDX_REDUCER_MAX, SDX_F64)->rows(x, n, 1, 0, &norm, NULL);
         norm = divisor(norm);
         for (int64_t c = 0; c < n; c++) y[c] = (float)(x[c] / norm);
     }

@@ -6,8 +6,9 @@ usage: nodes.py [--folder build/models] [--sardonyx PATH] [--threads 1] [--group
 
 The exports come from tests/pytorch/test_models.py. Dynamic axes are multiplied by --scale, so that kernels and not
 dispatch are seen. Both runtimes fold constants; ONNX Runtime's wider fusions are off, so that types compare, and what
-one of them fuses away has no time on that side. Types that take more than 2 % of our run and --slower times as long as
-theirs are named at the end, worst first. --json FILE keeps every figure.
+one of them fuses away has no time on that side. Of each model a table: the types that take at least 1 % of our run,
+their share of it, microseconds here and there, and how many times as long as theirs ours take. At the end the types
+that take --slower times as long, worst first, and the largest ratio of every type. --json FILE keeps every figure.
 """
 import argparse
 import bisect
@@ -28,7 +29,7 @@ import zoo  # noqa: E402
 # Forms of one operator on either side.
 NAMES = {"PackedConv": "Conv", "FusedConv": "Conv", "PackedMatMul": "MatMul", "FusedMatMul": "MatMul", "Gemm": "MatMul",
          "FusedGemm": "MatMul"}
-LEAST_SHARE, LEAST_MICROSECONDS = 0.02, 5.0
+LEAST_SHARE, LEAST_MICROSECONDS = 0.01, 5.0
 GROUP = 4  # runs whose times are added before the smallest sum is taken
 
 
@@ -97,13 +98,32 @@ def theirs(model, feeds, threads, groups):
 
 
 def show(name, mine, their):
-    """The row of a model; returns [(ratio, type, ours, theirs)] of what is slow."""
+    """The table of a model; returns [(ratio, type, ours, theirs)] of what counts."""
     total, other = sum(mine.values()), sum(their.values())
-    print(f"{name:28s} {total:9.0f} us / {other:9.0f} us  ratio {other / max(total, 1e-9):5.2f}   "
-          + "  ".join(f"{kind} {us:.0f}/{their.get(kind, float('nan')):.0f}"
-                      for kind, us in sorted(mine.items(), key=lambda item: -item[1])[:6]), flush=True)
-    return [(us / their[kind], kind, us, their[kind]) for kind, us in mine.items()
-            if their.get(kind, 0) > 0 and us > LEAST_SHARE * total and us > LEAST_MICROSECONDS]
+    print(f"\n{name}: {total:.0f} us, {other:.0f} us there; ours / theirs {total / max(other, 1e-9):.2f}")
+    found = []
+    for kind, us in sorted(mine.items(), key=lambda item: -item[1]):
+        if us < LEAST_SHARE * total:
+            continue
+        known = their.get(kind, 0) > 0
+        print(f"  {kind:24s} {100 * us / total:5.1f} %  {us:10.1f} us  "
+              + (f"{their[kind]:10.1f} us  {us / their[kind]:5.2f}" if known else f"{'-':>13s}"), flush=True)
+        if known and us > LEAST_MICROSECONDS:
+            found.append((us / their[kind], kind, us, their[kind]))
+    return found
+
+
+def summary(slow, limit):
+    worst = sorted(found for found in slow if found[0] > limit)[::-1]
+    print(f"\n{len(worst)} types take us more than {limit:g} times as long")
+    for ratio, kind, us, their, name in worst:
+        print(f"{ratio:6.1f}  {kind:24s} {us:9.1f} us / {their:9.1f} us  {name}")
+    print("\nthe largest ratio of every type")
+    largest = {}
+    for found in sorted(slow):
+        largest[found[1]] = found
+    for ratio, kind, us, their, name in sorted(largest.values())[::-1]:
+        print(f"{ratio:6.2f}  {kind:24s} {us:9.1f} us / {their:9.1f} us  {name}")
 
 
 def main():
@@ -120,7 +140,7 @@ def main():
     parser.add_argument("--json")
     options = parser.parse_args()
     entries, slow, rows = zoo.load(), [], {}
-    print("ours / ONNX Runtime, the six types that take us longest")
+    print("type, share of our run, ours, ONNX Runtime's, ours / theirs")
     for name in options.names or entries:
         folder = os.path.join(options.folder, f"{name}-{options.exporter}")
         model = os.path.join(folder, "model.onnx")
@@ -137,10 +157,7 @@ def main():
             continue
         rows[name] = {"ours_us": mine, "theirs_us": their}
         slow += [(*found, name) for found in show(name, mine, their)]
-    worst = sorted(found for found in slow if found[0] > options.slower)[::-1]
-    print(f"\n{len(worst)} types take us more than {options.slower:g} times as long")
-    for ratio, kind, us, their, name in worst:
-        print(f"{ratio:6.1f}  {kind:24s} {us:9.1f} us / {their:9.1f} us  {name}")
+    summary(slow, options.slower)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(rows, file, indent=1)

@@ -31,6 +31,9 @@ SDX_ACCESS(vi, vi, int32_t, void)
 SDX_ACCESS(vd, vd, double, double)
 #undef SDX_ACCESS
 static inline vd vd_load_f32(const float *p) { return (vd){(double)p[0], (double)p[1]}; }
+static inline vd vd_load_f32_n(const float *p, int64_t n) {
+    return (vd){n > 0 ? (double)p[0] : 0, n > 1 ? (double)p[1] : 0};
+}
 
 /* x[at], 0 where at < 0 */
 static inline vf vf_gather(const float *x, vi at) {

@@ -30,6 +30,9 @@ static inline void vi_store(void *p, vi a) { _mm256_storeu_si256(p, (__m256i)a);
 static inline void vi_store_n(void *p, vi a, int64_t n) { _mm256_maskstore_epi32(p, lanes8(n), (__m256i)a); }
 static inline vd vd_load(const double *p) { return _mm256_loadu_pd(p); }
 static inline vd vd_load_f32(const float *p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
+static inline vd vd_load_f32_n(const float *p, int64_t n) {
+    return _mm256_cvtps_pd(_mm_maskload_ps(p, _mm256_castsi256_si128(lanes8(n))));
+}
 static inline vd vd_load_n(const double *p, int64_t n) { return _mm256_maskload_pd(p, lanes4(n)); }
 static inline void vd_store(double *p, vd a) { _mm256_storeu_pd(p, a); }
 static inline void vd_store_n(double *p, vd a, int64_t n) { _mm256_maskstore_pd(p, lanes4(n), a); }

@@ -27,6 +27,9 @@ static inline void vi_store(void *p, vi a) { _mm512_storeu_si512(p, (__m512i)a);
 static inline void vi_store_n(void *p, vi a, int64_t n) { _mm512_mask_storeu_epi32(p, lanes16(n), (__m512i)a); }
 static inline vd vd_load(const double *p) { return _mm512_loadu_pd(p); }
 static inline vd vd_load_f32(const float *p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
+static inline vd vd_load_f32_n(const float *p, int64_t n) {
+    return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(lanes8(n), p));
+}
 static inline vd vd_load_n(const double *p, int64_t n) { return _mm512_maskz_loadu_pd(lanes8(n), p); }
 static inline void vd_store(double *p, vd a) { _mm512_storeu_pd(p, a); }
 static inline void vd_store_n(double *p, vd a, int64_t n) { _mm512_mask_storeu_pd(p, lanes8(n), a); }
