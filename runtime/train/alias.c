@@ -139,6 +139,9 @@ static sdx_status split(splitter *s, sdx_id id) {
         for (of[k] = 0; of[k] < n_groups && !together(&groups[of[k]], &g); of[k]++) continue;
         if (of[k] == n_groups) groups[n_groups++] = g;
     }
+    bool weight = false;
+    for (int k = 0; k < n_groups; k++) weight |= groups[k].kind != SDX_USE_NONE && groups[k].kind != SDX_ROLE_OTHER;
+    if (!weight) return SDX_OK;
     int keeps = keeper(s, id, groups, n_groups);
     for (int k = 0; k < n_groups; k++)
         if (k != keeps) SDX_TRY(copy_for(s, id, &groups[k], &groups[keeps]));
@@ -193,10 +196,8 @@ static sdx_status undo(splitter *s) {
     for (sdx_id id = 0; id < n; id++)
         if (sdx_prepare_candidate(s->graph, id)) SDX_TRY(split(s, id));
     if (!s->copies) return SDX_OK;
-    return sdx_prepare_note(s->p,
-                            "%d initializer%s that the exporter had merged with equal ones %s tensors of their own "
-                            "again",
-                            s->copies, s->copies > 1 ? "s" : "", s->copies > 1 ? "are" : "is");
+    return sdx_prepare_note(s->p, "the exporter had merged equal initializers: %d of them %s of their own again",
+                            s->copies, s->copies > 1 ? "have tensors" : "has a tensor");
 }
 
 sdx_status sdx_prepare_aliases(sdx_preparation *p) {
