@@ -6,10 +6,6 @@
 
 /* ---- what the loss reads ---- */
 
-static int loss_outputs(sdx_loss_kind kind) {
-    return kind == SDX_LOSS_COSINE_EMBEDDING ? 2 : kind == SDX_LOSS_TRIPLET ? 3 : 1;
-}
-
 static sdx_id find_value(const sdx_graph *graph, const char *name) {
     for (sdx_id id = 0; id < graph->n_values; id++)
         if (strcmp(graph->values[id].name, name) == 0 &&
@@ -89,14 +85,22 @@ static sdx_status bypass(sdx_preparation *p, const sdx_graph *graph, sdx_id *y) 
                             activation->op_type, sdx_escape(name, sizeof name, text, strlen(text)));
 }
 
-sdx_status sdx_prepare_outputs(sdx_preparation *p) {
-    sdx_prepared *out = p->out;
-    int n = loss_outputs(p->options->loss.kind);
+/* Ids are the same in both forms until one of them is patched. */
+static sdx_status find_outputs(sdx_preparation *p) {
+    int n = sdx_loss_outputs(p->options->loss.kind);
     for (int k = 0; k < n; k++) {
-        SDX_TRY(find_output(p, out->training->graph, k, &out->outputs[k]));
-        SDX_TRY(bypass(p, out->training->graph, &out->outputs[k]));
+        sdx_id id = SDX_NONE;
+        SDX_TRY(find_output(p, p->graph, k, &id));
+        SDX_TRY(bypass(p, p->graph, &id));
+        p->out->outputs[k] = p->out->evaluated[k] = id;
     }
     return SDX_OK;
+}
+
+void sdx_prepare_follow(const sdx_patch *patch, sdx_id ids[3]) {
+    for (int k = 0; k < 3; k++)
+        if (ids[k] != SDX_NONE && ids[k] < patch->n_replaced && patch->replaced[ids[k]] != SDX_NONE)
+            ids[k] = patch->replaced[ids[k]];
 }
 
 /* ---- variables ---- */
@@ -111,20 +115,25 @@ static sdx_status variables_to_inputs(sdx_preparation *p) {
     return SDX_OK;
 }
 
-static sdx_status describe(sdx_preparation *p) {
-    sdx_model *model = p->out->training;
-    sdx_type *types = SDX_NEW_ARRAY(&model->arena, sdx_type, model->graph->n_outputs, p->error);
+static sdx_status describe(sdx_preparation *p, sdx_model *model) {
+    const sdx_graph *graph = model->graph;
+    sdx_type *types = SDX_NEW_ARRAY(&model->arena, sdx_type, graph->n_outputs, p->error);
     if (!types) return sdx_prepare_failed(p);
-    for (int k = 0; k < model->graph->n_outputs; k++) types[k] = model->graph->values[model->graph->outputs[k]].type;
+    for (int k = 0; k < graph->n_outputs; k++) types[k] = graph->values[graph->outputs[k]].type;
     return sdx_load_describe(model, types, p->error);
 }
 
 sdx_status sdx_prepare_training(sdx_preparation *p) {
-    SDX_TRY(sdx_model_copy(p->out->inference, p->error, &p->out->training));
+    sdx_prepared *out = p->out;
+    SDX_TRY(sdx_prepare_norm_export(p));
+    SDX_TRY(sdx_settle_graph(p->graph, p->error));
+    SDX_TRY(find_outputs(p));
+    SDX_TRY(sdx_model_copy(out->inference, p->error, &out->training));
     SDX_TRY(variables_to_inputs(p));
     SDX_TRY(sdx_prepare_dropout(p));
     SDX_TRY(sdx_prepare_norm(p));
-    SDX_TRY(sdx_settle_graph(p->out->training->graph, p->error));
-    SDX_TRY(sdx_prepare_outputs(p));
-    return describe(p);
+    SDX_TRY(sdx_settle_graph(out->training->graph, p->error));
+    SDX_TRY(describe(p, out->training));
+    SDX_TRY(sdx_prepare_dropout_export(p));
+    return sdx_settle_graph(p->graph, p->error);
 }

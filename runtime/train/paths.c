@@ -37,24 +37,35 @@ const char *sdx_prepare_folded_from(sdx_preparation *p, const sdx_graph_value *v
 }
 
 /* "['', 'enc', 'enc.layers.0', 'linear_2']": the last entry but one. */
-static const char *module_of_scopes(sdx_preparation *p, const char *scopes) {
+static bool module_of_scopes(const char *scopes, char *out, size_t capacity) {
     const char *begin = NULL, *end = NULL, *last = NULL, *last_end = NULL, *module = NULL, *module_end = NULL;
     for (const char *at = scopes; (end = quoted(at, &begin)) != NULL; at = end + 1) {
         module = last, module_end = last_end;
         last = begin, last_end = end;
     }
-    return module ? sdx_arena_copy(p->arena, module, (size_t)(module_end - module), p->error) : NULL;
+    if (!module || (size_t)(module_end - module) >= capacity) return false;
+    memcpy(out, module, (size_t)(module_end - module));
+    out[module_end - module] = '\0';
+    return true;
+}
+
+bool sdx_node_module(const sdx_node *node, char *out, size_t capacity) {
+    const char *scopes = lookup(node->metadata, node->n_metadata, "pkg.torch.onnx.name_scopes");
+    if (*scopes) return module_of_scopes(scopes, out, capacity);
+    const char *name = node->name, *slash = strrchr(name, '/');
+    size_t size = slash && slash > name ? (size_t)(slash - name - 1) : 0;
+    if (*name != '/' || size >= capacity) return false;
+    memcpy(out, name + 1, size);
+    out[size] = '\0';
+    for (char *c = out; *c; c++)
+        if (*c == '/') *c = '.';
+    return true;
 }
 
 const char *sdx_prepare_module(sdx_preparation *p, const sdx_node *node) {
-    const char *scopes = lookup(node->metadata, node->n_metadata, "pkg.torch.onnx.name_scopes");
-    if (*scopes) return module_of_scopes(p, scopes);
-    const char *name = node->name, *slash = strrchr(name, '/');
-    if (!p->torch || *name != '/') return NULL;
-    char *path = sdx_arena_copy(p->arena, name + 1, (size_t)(slash > name ? slash - name - 1 : 0), p->error);
-    for (char *c = path; c && *c; c++)
-        if (*c == '/') *c = '.';
-    return path;
+    char module[512];
+    if (!p->torch || !sdx_node_module(node, module, sizeof module)) return NULL;
+    return sdx_arena_copy(p->arena, module, strlen(module), p->error);
 }
 
 /* What PyTorch calls a tensor of this role within its module. */

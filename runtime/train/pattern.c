@@ -58,3 +58,11 @@ bool sdx_variable_matches(const sdx_variable *variable, const char *pattern) {
     return sdx_pattern_matches(pattern, variable->name) || sdx_pattern_matches(pattern, variable->path) ||
            sdx_pattern_matches(pattern, variable->node);
 }
+
+bool sdx_node_matches(const sdx_graph *graph, const sdx_node *node, const char *pattern) {
+    char module[512];
+    if (*node->name && sdx_pattern_matches(pattern, node->name)) return true;
+    for (int k = 0; k < node->n_out && k < 1; k++)
+        if (node->out[k] != SDX_NONE && sdx_pattern_matches(pattern, graph->values[node->out[k]].name)) return true;
+    return sdx_node_module(node, module, sizeof module) && *module && sdx_pattern_matches(pattern, module);
+}

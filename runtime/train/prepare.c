@@ -56,7 +56,7 @@ sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options,
         return SDX_OUT_OF_MEMORY;
     }
     p.out->inference = inference;
-    for (int k = 0; k < 3; k++) p.out->outputs[k] = SDX_NONE;
+    for (int k = 0; k < 3; k++) p.out->outputs[k] = p.out->evaluated[k] = SDX_NONE;
     sdx_status status = prepare(&p);
     if (status == SDX_OK)
         *out = p.out;

@@ -48,7 +48,9 @@ int sdx_prepare_role(sdx_preparation *p, const sdx_readers *readers, sdx_id id, 
 const char *sdx_value_kind_said(const sdx_graph_value *value); /* "PARAMETER", "BUFFER", ... by the exporter; or "" */
 /* The weight that an exporter folded into this constant; NULL: none, or several. */
 const char *sdx_prepare_folded_from(sdx_preparation *p, const sdx_graph_value *value);
-const char *sdx_prepare_module(sdx_preparation *p, const sdx_node *node); /* "layer1.0.conv1"; NULL: not known */
+/* "layer1.0.conv1"; false: not known, or longer than there is room. */
+bool sdx_node_module(const sdx_node *node, char *out, size_t capacity);
+const char *sdx_prepare_module(sdx_preparation *p, const sdx_node *node); /* NULL: not by PyTorch, or not known */
 /* PyTorch's name of what `use` reads; `name` where the file does not tell. NULL: out of memory. */
 const char *sdx_prepare_path(sdx_preparation *p, const char *name, const sdx_use *use, sdx_role role);
 const char *sdx_prepare_joined(sdx_preparation *p, const char *a, const char *between, const char *b);
@@ -65,19 +67,23 @@ sdx_status sdx_prepare_select(sdx_preparation *p);
 sdx_status sdx_prepare_no_match(sdx_preparation *p, const char *what, const char *pattern, const char *const *names,
                                 int n);
 
-/* ---- forms.c: from the edited model to the training form ---- */
-sdx_status sdx_prepare_outputs(sdx_preparation *p); /* out->outputs, final activation */
+/* ---- forms.c: from the edited model to its two forms ---- */
 sdx_status sdx_prepare_training(sdx_preparation *p);
+void sdx_prepare_follow(const sdx_patch *patch, sdx_id ids[3]); /* what stands in their places after a commit */
 
 /* ---- dropout.c, norm.c: nodes of the training form, and what is exported ---- */
 sdx_status sdx_prepare_dropout(sdx_preparation *p);
+sdx_status sdx_prepare_dropout_export(sdx_preparation *p);
 sdx_status sdx_prepare_norm(sdx_preparation *p);
+sdx_status sdx_prepare_norm_export(sdx_preparation *p);
+void sdx_prepare_freeze_norms(sdx_preparation *p); /* scale and bias of every BatchNormalization */
 
 /* ---- small questions ---- */
 bool sdx_node_is(const sdx_node *node, const char *op_type);               /* of the default domain */
 const sdx_node *sdx_prepare_producer(const sdx_graph *graph, sdx_id id);   /* NULL: none */
 const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id); /* fixed tensor contents; NULL: unknown */
-bool sdx_prepare_candidate(const sdx_graph *graph, sdx_id id); /* a constant that could be trained */
+bool sdx_prepare_candidate(const sdx_graph *graph, sdx_id id);             /* a constant that could be trained */
+double sdx_tensor_element(const sdx_tensor *tensor, int64_t k);            /* floating; else NaN */
 bool sdx_tensor_all(const sdx_tensor *tensor, double value);               /* floating; every element is `value` */
 bool sdx_name_made_up(const char *name); /* by an exporter or the importer: tells nothing of what the tensor is */
 const char *sdx_prepare_node_name(const sdx_graph *graph, const sdx_node *node); /* or its first output's */

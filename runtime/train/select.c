@@ -101,6 +101,7 @@ sdx_status sdx_prepare_select(sdx_preparation *p) {
     if (p->out->n_variables == 0) return sdx_fail(p->error, SDX_VALUE, "the model has no parameters");
     SDX_TRY(apply(p, "pattern of 'trainable'", options->trainable.n ? &options->trainable : &all, true));
     SDX_TRY(apply(p, "pattern of 'freeze'", &options->freeze, false));
+    if (options->norm_mode == SDX_NORM_FROZEN) sdx_prepare_freeze_norms(p);
     for (int k = 0; k < p->out->n_variables; k++) trained += p->out->variables[k].trained;
     if (!trained) return sdx_fail(p->error, SDX_VALUE, "no parameter is left to train: all are frozen");
     return SDX_OK;

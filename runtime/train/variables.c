@@ -19,7 +19,7 @@ typedef struct finder {
 
 /* ---- small questions ---- */
 
-static double element(const sdx_tensor *t, int64_t k) {
+double sdx_tensor_element(const sdx_tensor *t, int64_t k) {
     switch ((int)t->dtype) {
     case SDX_F32: return (double)((const float *)t->data)[k];
     case SDX_F64: return ((const double *)t->data)[k];
@@ -31,13 +31,13 @@ static double element(const sdx_tensor *t, int64_t k) {
 
 bool sdx_tensor_all(const sdx_tensor *tensor, double value) {
     for (int64_t k = 0; k < tensor->count; k++)
-        if (element(tensor, k) != value) return false;
+        if (sdx_tensor_element(tensor, k) != value) return false;
     return true;
 }
 
 static bool all_finite(const sdx_tensor *tensor) {
     for (int64_t k = 0; k < tensor->count; k++)
-        if (!isfinite(element(tensor, k))) return false;
+        if (!isfinite(sdx_tensor_element(tensor, k))) return false;
     return true;
 }
 
