@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * DFT: y[k] = sum over n of x[n] e^(-2 pi i k n / N) along one axis, in f64; the inverse has the other sign and is
  * divided by N. onesided: forwards the first N / 2 + 1 results of real input; backwards the reverse of that. */
+#include "ops/grad.h"
 #include "ops/loop.h"
 #include "ops/math/spectrum.h"
 #include <inttypes.h>
@@ -148,6 +149,13 @@ static sdx_status dft_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, outer * job.inner, sdx_spectrum_grain(length), dft_lines, &job);
 }
 
+static sdx_status dft_grad(sdx_grad *grad, const void *params) {
+    const dft_params *p = params;
+    sdx_id axis = sdx_grad_in(grad, 2);
+    if (axis == SDX_NONE) axis = sdx_patch_scalar(grad->patch, SDX_I64, (double)p->axis);
+    return sdx_dft_gradient(grad, sdx_grad_in(grad, 1), axis, p->inverse, p->onesided);
+}
+
 const sdx_op sdx_op_DFT = {
     .domain = "",
     .name = "DFT",
@@ -164,4 +172,5 @@ const sdx_op sdx_op_DFT = {
     .infer = dft_infer,
     .scratch = dft_scratch,
     .compute = dft_compute,
+    .grad = dft_grad,
 };

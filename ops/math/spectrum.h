@@ -33,4 +33,8 @@ sdx_status sdx_compute_scalar(const sdx_compute *compute, int k, const char *nam
 /* Lines per task. */
 int64_t sdx_spectrum_grain(int64_t n);
 
+/* Gradients; the scalars `length` (SDX_NONE: that of the data) and `axis` are values of the graph. */
+sdx_status sdx_dft_gradient(sdx_grad *grad, sdx_id length, sdx_id axis, bool inverse, bool onesided);
+sdx_status sdx_stft_gradient(sdx_grad *grad);
+
 #endif

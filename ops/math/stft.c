@@ -111,6 +111,11 @@ static sdx_status stft_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, x->dim[0] * job.frames, sdx_spectrum_grain(length), stft_frames, &job);
 }
 
+static sdx_status stft_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    return sdx_stft_gradient(grad);
+}
+
 const sdx_op sdx_op_STFT = {
     .domain = "",
     .name = "STFT",
@@ -124,4 +129,5 @@ const sdx_op sdx_op_STFT = {
     .bind = stft_bind,
     .infer = stft_infer,
     .compute = stft_compute,
+    .grad = stft_grad,
 };

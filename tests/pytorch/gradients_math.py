@@ -113,4 +113,31 @@ def running():
                largest=0)
 
 
-CASES = [*elementwise(), *binary(), *products(), *running()]
+def complex_of(x):
+    return torch.view_as_complex(x.contiguous())
+
+
+def real_of(z):
+    return torch.view_as_real(z)
+
+
+def spectra():
+    n, axis = whole(8)[0], whole(1)[0]
+    x = normal(2, 6, 3, 2)
+    yield case("DFT", lambda v, _, a: real_of(torch.fft.fft(complex_of(v), 8, 1)), x, n, axis)
+    yield case("DFT", lambda v, _, a: real_of(torch.fft.fft(complex_of(v), 5, 1)), x, whole(5)[0], axis, name="DFT_cut")
+    yield case("DFT", lambda v, _, a: real_of(torch.fft.ifft(complex_of(v), None, 1)), x, None, axis,
+               name="DFT_inverse", inverse=1)
+    for m in (5, 6, 8):
+        yield case("DFT", lambda v, _, a, m=m: real_of(torch.fft.rfft(v[..., 0], m, 1)), x[..., :1], whole(m)[0], axis,
+                   name=f"DFT_half{m}", onesided=1)
+        yield case("DFT", lambda v, _, a, m=m: torch.fft.irfft(complex_of(v), m, 1).unsqueeze(-1), x, whole(m)[0], axis,
+                   name=f"DFT_from_half{m}", onesided=1, inverse=1)
+    yield case("STFT", lambda s, _, w: real_of(torch.stft(s[..., 0], 8, 3, 8, w, False, return_complex=True)).transpose(1, 2),
+               normal(2, 20, 1), whole(3)[0], normal(8))
+    yield case("STFT", lambda s, *_: real_of(torch.stft(s[..., 0], 6, 2, window=torch.ones(6, dtype=s.dtype), center=False,
+                                                        onesided=False, return_complex=True)).transpose(1, 2),
+               normal(1, 13, 1), whole(2)[0], None, whole(6)[0], name="STFT_both_sides", onesided=0)
+
+
+CASES = [*spectra(), *elementwise(), *binary(), *products(), *running()]
