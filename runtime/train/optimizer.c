@@ -27,9 +27,35 @@ static const kind_row *row_of(sdx_optimizer_kind kind) {
 
 static double given(double value, double otherwise) { return value == 0 ? otherwise : value == SDX_ZERO ? 0 : value; }
 
-double sdx_optimizer_lr(const sdx_optimizer_options *o) { return given(o->lr, row_of(o->kind)->lr); }
-double sdx_optimizer_weight_decay(const sdx_optimizer_options *o) {
-    return o->has_weight_decay ? o->weight_decay : row_of(o->kind)->weight_decay;
+static bool share(double x) { return x >= 0 && x < 1; }
+
+sdx_status sdx_optimizer_base(const sdx_optimizer_options *o, double *lr, double *weight_decay, sdx_error *error) {
+    if (o->kind < 0 || o->kind > SDX_OPTIMIZER_LAMB)
+        return sdx_fail(error, SDX_VALUE, "optimizer: kind %d does not exist", (int)o->kind);
+    const kind_row *row = row_of(o->kind);
+    const double beta1 = given(o->betas[0], row->betas[0]), beta2 = given(o->betas[1], row->betas[1]);
+    const double momentum = given(o->momentum, 0), alpha = given(o->alpha, .99), eps = given(o->eps, row->eps);
+    const double dampening = given(o->dampening, 0), start = given(o->initial_accumulator, 0);
+    *lr = given(o->lr, row->lr);
+    *weight_decay = o->has_weight_decay ? o->weight_decay : row->weight_decay;
+    if (!(*lr >= 0) || !isfinite(*lr)) return sdx_fail(error, SDX_VALUE, "optimizer: lr is %g; it must be at least 0", *lr);
+    if (!(*weight_decay >= 0) || !isfinite(*weight_decay))
+        return sdx_fail(error, SDX_VALUE, "optimizer: weight_decay is %g; it must be at least 0", *weight_decay);
+    if (!share(beta1) || !share(beta2))
+        return sdx_fail(error, SDX_VALUE, "optimizer: betas are %g and %g; they must be in [0, 1)", beta1, beta2);
+    if (!share(momentum))
+        return sdx_fail(error, SDX_VALUE, "optimizer: momentum is %g; it must be in [0, 1)", momentum);
+    if (!share(dampening))
+        return sdx_fail(error, SDX_VALUE, "optimizer: dampening is %g; it must be in [0, 1)", dampening);
+    if (!share(alpha)) return sdx_fail(error, SDX_VALUE, "optimizer: alpha is %g; it must be in [0, 1)", alpha);
+    if (!(eps >= 0)) return sdx_fail(error, SDX_VALUE, "optimizer: eps is %g; it must be at least 0", eps);
+    if (!(given(o->lr_decay, 0) >= 0))
+        return sdx_fail(error, SDX_VALUE, "optimizer: lr_decay is %g; it must be at least 0", o->lr_decay);
+    if (!(start >= 0))
+        return sdx_fail(error, SDX_VALUE, "optimizer: initial_accumulator is %g; it must be at least 0", start);
+    if (o->nesterov && (momentum == 0 || dampening != 0))
+        return sdx_fail(error, SDX_VALUE, "optimizer: nesterov needs a momentum, and no dampening");
+    return SDX_OK;
 }
 
 int sdx_optimizer_slots(const sdx_optimizer_options *o, const char *names[SDX_MOST_SLOTS],

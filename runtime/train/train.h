@@ -92,8 +92,6 @@ sdx_status sdx_optimizer_base(const sdx_optimizer_options *optimizer, double *lr
                               sdx_error *error);
 enum { SDX_MOST_SLOTS = 4 };
 /* Names of the state that the optimizer keeps for each parameter (each shaped like it, zero at first unless `fill`). */
-double sdx_optimizer_lr(const sdx_optimizer_options *optimizer);           /* given or default */
-double sdx_optimizer_weight_decay(const sdx_optimizer_options *optimizer); /* given or default */
 int sdx_optimizer_slots(const sdx_optimizer_options *optimizer, const char *names[SDX_MOST_SLOTS],
                         double fill[SDX_MOST_SLOTS]);
 typedef struct sdx_update {
@@ -130,8 +128,11 @@ void sdx_schedule_end_epoch(const sdx_schedule_options *schedule, sdx_schedule_s
 /* ---- metrics: from outputs and labels
  * -------------------------------------------------------------------------------- */
 
+/* `loss` says what output and label are: output is what the loss reads (logits, where it takes logits). SDX_VALUE for an
+ * unknown name, and for a metric that such outputs cannot have. */
 typedef struct sdx_metric_sums sdx_metric_sums; /* accumulates over batches */
-sdx_status sdx_metrics_create(const char *const *names, size_t n, sdx_error *error, sdx_metric_sums **out);
+sdx_status sdx_metrics_create(const char *const *names, size_t n, const sdx_loss_options *loss, sdx_error *error,
+                              sdx_metric_sums **out);
 sdx_status sdx_metrics_add(sdx_metric_sums *sums, const sdx_tensor *output, const sdx_tensor *label, sdx_error *error);
 void sdx_metrics_value(const sdx_metric_sums *sums, double *values);
 void sdx_metrics_free(sdx_metric_sums *sums);
