@@ -3,10 +3,10 @@
  *     classes   CROSS_ENTROPY, NLL: the largest score along axis 1
  *     yes or no BCE_WITH_LOGITS: a logit above 0, one question per column
  *     numbers   anything else
- * accuracy, top5: of what is not ignored. precision, recall, f1: of class 1 where there are two classes or one column, else
- * the mean over the classes that occur as label or prediction (or over columns); 0 where nothing was predicted or is
- * there. auc: area under the ROC curve, ties count half; of more classes the mean of one against the rest. r2: mean over
- * columns of 1 - residual / total, as scikit-learn. What cannot be told is NaN. */
+ * accuracy, top5: of what is not ignored. precision, recall, f1: of class 1 where there are two classes or one column,
+ * else the mean over the classes that occur as label or prediction (or over columns); 0 where nothing was predicted or
+ * is there. auc: area under the ROC curve, ties count half; of more classes the mean of one against the rest. r2: mean
+ * over columns of 1 - residual / total, as scikit-learn. What cannot be told is NaN. */
 #include "runtime/train/metric.h"
 #include "ops/loop.h"
 #include <math.h>
@@ -14,8 +14,9 @@
 #include <string.h>
 
 static const char *const names[SDX_METRICS] = {
-    [METRIC_ACCURACY] = "accuracy",   [METRIC_TOP5] = "top5",     [METRIC_MSE] = "mse", [METRIC_MAE] = "mae", [METRIC_R2] = "r2",
-    [METRIC_PRECISION] = "precision", [METRIC_RECALL] = "recall", [METRIC_F1] = "f1",   [METRIC_AUC] = "auc"};
+    [METRIC_ACCURACY] = "accuracy", [METRIC_TOP5] = "top5", [METRIC_MSE] = "mse",
+    [METRIC_MAE] = "mae",           [METRIC_R2] = "r2",     [METRIC_PRECISION] = "precision",
+    [METRIC_RECALL] = "recall",     [METRIC_F1] = "f1",     [METRIC_AUC] = "auc"};
 
 static metric_task task_of(sdx_loss_kind kind) {
     if (kind == SDX_LOSS_CROSS_ENTROPY || kind == SDX_LOSS_NLL) return TASK_CLASSES;
@@ -29,9 +30,15 @@ static bool allowed(metric_id id, metric_task task) {
 }
 
 static sdx_status find(const char *name, metric_task task, sdx_error *error, metric_id *id) {
-    static const char *const needs[SDX_METRICS] = {
-        "classes", "classes", "a loss over numbers, such as mse", "a loss over numbers, such as mse",
-        "a loss over numbers, such as mse", "classes", "classes", "classes", "classes"};
+    static const char *const needs[SDX_METRICS] = {"classes",
+                                                   "classes",
+                                                   "a loss over numbers, such as mse",
+                                                   "a loss over numbers, such as mse",
+                                                   "a loss over numbers, such as mse",
+                                                   "classes",
+                                                   "classes",
+                                                   "classes",
+                                                   "classes"};
     for (int k = 0; k < SDX_METRICS; k++) {
         if (strcmp(name, names[k]) != 0) continue;
         *id = (metric_id)k;
@@ -90,7 +97,8 @@ static sdx_status columns_are(sdx_metric_sums *m, int64_t columns, sdx_error *er
 static sdx_status room_for(sdx_metric_sums *m, int64_t more, sdx_error *error) {
     if (!m->scores || m->n_rows + more <= m->rows_capacity) return SDX_OK;
     const int64_t capacity = 2 * (m->n_rows + more);
-    const size_t size = (size_t)capacity * (size_t)m->columns, labels = m->task == TASK_CLASSES ? (size_t)capacity : size;
+    const size_t size = (size_t)capacity * (size_t)m->columns,
+                 labels = m->task == TASK_CLASSES ? (size_t)capacity : size;
     float *score = realloc(m->score, size * sizeof *score);
     if (score) m->score = score;
     int32_t *truth = score ? realloc(m->truth, labels * sizeof *truth) : NULL;
@@ -126,8 +134,8 @@ static void add_class(sdx_metric_sums *m, const double *scores, int64_t label) {
 }
 
 /* The class with the most probability, or the number given. */
-static sdx_status label_of(const sdx_metric_sums *m, const sdx_tensor *label, bool dense, const double *shares, int64_t at,
-                           sdx_error *error, int64_t *class) {
+static sdx_status label_of(const sdx_metric_sums *m, const sdx_tensor *label, bool dense, const double *shares,
+                           int64_t at, sdx_error *error, int64_t *class) {
     *class = 0;
     if (dense) {
         for (int64_t k = 1; k < m->columns; k++)
@@ -147,7 +155,8 @@ static sdx_status label_of(const sdx_metric_sums *m, const sdx_tensor *label, bo
 static sdx_status add_classes(sdx_metric_sums *m, const sdx_tensor *x, const sdx_tensor *y, sdx_error *error) {
     const bool dense = sdx_dtype_class(y->dtype) == SDX_CLASS_FLOAT;
     if (x->rank < 2 || y->rank != x->rank - !dense || (!dense && y->dtype != SDX_I32 && y->dtype != SDX_I64))
-        return sdx_fail(error, SDX_SHAPE, "metrics: labels of rank %d do not fit an output of rank %d", y->rank, x->rank);
+        return sdx_fail(error, SDX_SHAPE, "metrics: labels of rank %d do not fit an output of rank %d", y->rank,
+                        x->rank);
     if (x->count == 0) return SDX_OK;
     const int64_t inner = x->count / x->dim[0] / x->dim[1], n = x->dim[0] * inner;
     if (y->count != (dense ? x->count : n))
@@ -189,7 +198,8 @@ static sdx_status add_each(sdx_metric_sums *m, const sdx_tensor *x, const sdx_te
             c->present += truth;
             c->predicted += yes;
             c->hits += yes && truth;
-            if (m->scores) m->score[m->n_rows * m->columns + i] = (float)p, m->truth[m->n_rows * m->columns + i] = truth;
+            if (m->scores)
+                m->score[m->n_rows * m->columns + i] = (float)p, m->truth[m->n_rows * m->columns + i] = truth;
         } else { /* Welford's mean and sum of squares of the labels */
             c->n++;
             const double from = t - c->mean;
@@ -220,7 +230,8 @@ sdx_status sdx_metrics_add(sdx_metric_sums *m, const sdx_tensor *output, const s
 static double share(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
 static double of_column(const metric_column *c, metric_id id) {
-    const double precision = share((double)c->hits, (double)c->predicted), recall = share((double)c->hits, (double)c->present);
+    const double precision = share((double)c->hits, (double)c->predicted),
+                 recall = share((double)c->hits, (double)c->present);
     if (id == METRIC_PRECISION) return precision;
     return id == METRIC_RECALL ? recall : share(2 * (double)c->hits, (double)(c->predicted + c->present));
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Area under the ROC curve from ranks: (sum of ranks of the positive - p (p + 1) / 2) / (p n), ties at the mean rank. */
+ * Area under the ROC curve from ranks: (sum of ranks of the positive - p (p + 1) / 2) / (p n), ties at the mean rank.
+ */
 #include "runtime/train/metric.h"
 #include <math.h>
 #include <stdlib.h>

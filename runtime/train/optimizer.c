@@ -38,7 +38,8 @@ sdx_status sdx_optimizer_base(const sdx_optimizer_options *o, double *lr, double
     const double dampening = given(o->dampening, 0), start = given(o->initial_accumulator, 0);
     *lr = given(o->lr, row->lr);
     *weight_decay = o->has_weight_decay ? o->weight_decay : row->weight_decay;
-    if (!(*lr >= 0) || !isfinite(*lr)) return sdx_fail(error, SDX_VALUE, "optimizer: lr is %g; it must be at least 0", *lr);
+    if (!(*lr >= 0) || !isfinite(*lr))
+        return sdx_fail(error, SDX_VALUE, "optimizer: lr is %g; it must be at least 0", *lr);
     if (!(*weight_decay >= 0) || !isfinite(*weight_decay))
         return sdx_fail(error, SDX_VALUE, "optimizer: weight_decay is %g; it must be at least 0", *weight_decay);
     if (!share(beta1) || !share(beta2))

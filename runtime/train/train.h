@@ -45,8 +45,8 @@ typedef struct sdx_prepared {
 sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options, sdx_error *error, sdx_prepared **out);
 void sdx_prepared_free(sdx_prepared *prepared);
 
-/* A deep copy: graph, bodies, metadata, types; constants are shared. Values keep their ids and names, nodes their order,
- * so that ids of the original hold in the copy. Operators are resolved and bound again. */
+/* A deep copy: graph, bodies, metadata, types; constants are shared. Values keep their ids and names, nodes their
+ * order, so that ids of the original hold in the copy. Operators are resolved and bound again. */
 sdx_status sdx_model_copy(const sdx_model *model, sdx_error *error, sdx_model **out);
 
 /* Glob with * ? [set]; no slashes are special. */
@@ -128,8 +128,8 @@ void sdx_schedule_end_epoch(const sdx_schedule_options *schedule, sdx_schedule_s
 /* ---- metrics: from outputs and labels
  * -------------------------------------------------------------------------------- */
 
-/* `loss` says what output and label are: output is what the loss reads (logits, where it takes logits). SDX_VALUE for an
- * unknown name, and for a metric that such outputs cannot have. */
+/* `loss` says what output and label are: output is what the loss reads (logits, where it takes logits). SDX_VALUE for
+ * an unknown name, and for a metric that such outputs cannot have. */
 typedef struct sdx_metric_sums sdx_metric_sums; /* accumulates over batches */
 sdx_status sdx_metrics_create(const char *const *names, size_t n, const sdx_loss_options *loss, sdx_error *error,
                               sdx_metric_sums **out);
