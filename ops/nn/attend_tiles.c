@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEYS = 144, MOST_LANES = 32, MOST_GROUPS = 4, TASKS = 16 };
+enum { KEYS = 144, MOST_LANES = 32, MOST_GROUPS = 4, DIRECT_GROUPS = 2, TASKS = 16 };
 
 typedef struct tiles_plan {
     size_t element;
@@ -14,6 +14,7 @@ typedef struct tiles_plan {
     int64_t tile, tiles, blocks;                          /* keys of a tile, tiles, blocks of groups per head */
     int64_t k_panels, v_panels;                           /* of a tile */
     bool local;                                           /* one block per head: it packs K and V itself */
+    bool direct_k, direct_v;                              /* ... or reads them where they lie */
     size_t head_bytes, shared_bytes;                      /* packed K and V of a head, and of all */
     size_t query, exps, bias, sums, lines, state, worker; /* bytes of the parts of a worker's room */
 } tiles_plan;
@@ -37,6 +38,8 @@ static bool make_plan(const sdx_attend *a, int mr, int nr, tiles_plan *p) {
         p->groups--;
     p->blocks = ceil_div(rows, p->groups * nr);
     p->local = p->blocks == 1;
+    p->direct_k = p->local && p->groups <= DIRECT_GROUPS && a->past == 0 && a->k.dtype == a->work && a->k.row > 0;
+    p->direct_v = p->local && p->groups <= DIRECT_GROUPS && a->past == 0 && a->v.dtype == a->work && a->v.row > 0;
     p->k_panels = p->tile / mr;
     p->v_panels = ceil_div(a->value_size, mr);
     int64_t longest = a->size > a->value_size ? a->size : a->value_size;
@@ -196,8 +199,9 @@ static char *values_of(const tiles_job *job, char *head, int64_t tile) {
 static void pack_tile(const tiles_job *job, int64_t head, int64_t tile, char *lines, char *to) {
     const sdx_attend *a = job->attend;
     int64_t key = tile * job->plan.tile, n = least(job->plan.tile, a->keys - key);
-    pack_keys(job, head / a->kv_heads, head % a->kv_heads, key, n, lines, keys_of(job, to, tile));
-    pack_values(job, head / a->kv_heads, head % a->kv_heads, key, n, lines, values_of(job, to, tile));
+    const int64_t batch = head / a->kv_heads, kv = head % a->kv_heads;
+    if (!job->plan.direct_k) pack_keys(job, batch, kv, key, n, lines, keys_of(job, to, tile));
+    if (!job->plan.direct_v) pack_values(job, batch, kv, key, n, lines, values_of(job, to, tile));
 }
 
 static void pack_shared(void *argument, int64_t begin, int64_t end, int worker) {
@@ -211,13 +215,37 @@ static void pack_shared(void *argument, int64_t begin, int64_t end, int worker) 
 
 /* ---- one tile of keys -------------------------------------------------------------------------------------------- */
 
-/* [key][lane] of scale Q K^T */
-static void multiply_keys(const tiles_job *job, const group *g, const char *keys, int64_t n, char *scores) {
+/* Keys or values of a tile: panels, `step` bytes apart, or where they lie. */
+typedef struct keys_at {
+    const char *at;
+    int64_t step, a_row, a_step;
+} keys_at;
+
+static keys_at tile_keys(const tiles_job *job, int64_t head, int64_t tile, char *packed) {
+    const sdx_attend *a = job->attend;
     const tiles_plan *p = &job->plan;
-    const int64_t panel = job->attend->size * p->mr * (int64_t)p->element;
+    const int64_t element = (int64_t)p->element, key = tile * p->tile;
+    if (!p->direct_k) return (keys_at){keys_of(job, packed, tile), a->size * p->mr * element, 0, 0};
+    return (keys_at){sdx_attend_at(&a->k, head / a->kv_heads, head % a->kv_heads, key), a->k.row * p->mr * element,
+                     a->k.row, 1};
+}
+
+static keys_at tile_values(const tiles_job *job, int64_t head, int64_t tile, char *packed) {
+    const sdx_attend *a = job->attend;
+    const tiles_plan *p = &job->plan;
+    const int64_t element = (int64_t)p->element, key = tile * p->tile;
+    if (!p->direct_v) return (keys_at){values_of(job, packed, tile), p->tile * p->mr * element, 0, 0};
+    return (keys_at){sdx_attend_at(&a->v, head / a->kv_heads, head % a->kv_heads, key), p->mr * element, 1, a->v.row};
+}
+
+/* [key][lane] of scale Q K^T */
+static void multiply_keys(const tiles_job *job, const group *g, const keys_at *keys, int64_t n, char *scores) {
+    const tiles_plan *p = &job->plan;
     for (int64_t i = 0; i < n; i += p->mr) {
         sdx_gemm_tile tile = {.k = job->attend->size,
-                              .a = keys + i / p->mr * panel,
+                              .a = keys->at + i / p->mr * keys->step,
+                              .a_row = keys->a_row,
+                              .a_step = keys->a_step,
                               .b = g->query,
                               .ldc = p->nr,
                               .c = scores + i * p->nr * (int64_t)p->element,
@@ -228,12 +256,13 @@ static void multiply_keys(const tiles_job *job, const group *g, const char *keys
 }
 
 /* sums += V^T exps */
-static void multiply_values(const tiles_job *job, const group *g, const char *values, int64_t n, const char *exps) {
+static void multiply_values(const tiles_job *job, const group *g, const keys_at *values, int64_t n, const char *exps) {
     const tiles_plan *p = &job->plan;
-    const int64_t panel = p->tile * p->mr * (int64_t)p->element;
     for (int64_t i = 0; i < job->attend->value_size; i += p->mr) {
         sdx_gemm_tile tile = {.k = n,
-                              .a = values + i / p->mr * panel,
+                              .a = values->at + i / p->mr * values->step,
+                              .a_row = values->a_row,
+                              .a_step = values->a_step,
                               .b = exps,
                               .ldc = p->nr,
                               .accumulate = true,
@@ -330,7 +359,7 @@ static void emit(const tiles_job *job, const room *r, const group *g, int64_t ke
 }
 
 /* Biased scores of a tile into r->exps. */
-static void score(const tiles_job *job, const room *r, const group *g, const char *keys, int64_t key, int64_t n,
+static void score(const tiles_job *job, const room *r, const group *g, const keys_at *keys, int64_t key, int64_t n,
                   bool show) {
     const sdx_attend *a = job->attend;
     multiply_keys(job, g, keys, n, r->exps);
@@ -388,13 +417,14 @@ static void end_group(const tiles_job *job, const room *r, const group *g) {
 }
 
 /* The probabilities: once maxima and sums are final, the scores are computed again. */
-static void emit_softmax(const tiles_job *job, const room *r, const group *g, char *packed) {
+static void emit_softmax(const tiles_job *job, const room *r, const group *g, int64_t head, char *packed) {
     const tiles_plan *p = &job->plan;
     char kept[2 * MOST_LANES * sizeof(double)]; /* max and sum */
     const size_t bytes = 2 * (size_t)p->nr * p->element;
     for (int64_t t = 0; t < p->tiles; t++) {
         int64_t key = t * p->tile, n = least(p->tile, job->attend->keys - key);
-        score(job, r, g, keys_of(job, packed, t), key, n, false);
+        const keys_at keys = tile_keys(job, head, t, packed);
+        score(job, r, g, &keys, key, n, false);
         memcpy(kept, g->max, bytes);
         run_softmax(job, g, n, r->exps);
         memcpy(g->max, kept, bytes);
@@ -418,18 +448,19 @@ static void run_block(const tiles_job *job, room *r, int64_t head, int64_t block
     for (int64_t t = low / p->tile; t * p->tile < high; t++) {
         const int64_t key = t * p->tile;
         if (p->local) pack_tile(job, head, t, r->lines, packed);
+        const keys_at keys = tile_keys(job, head, t, packed), values = tile_values(job, head, t, packed);
         for (int k = 0; k < groups; k++) {
             const group *g = &r->group[k];
             int64_t n = least(p->tile, g->high - key);
             if (n <= 0 || key + p->tile <= g->low) continue;
-            score(job, r, g, keys_of(job, packed, t), key, n, a->scores.data != NULL);
+            score(job, r, g, &keys, key, n, a->scores.data != NULL);
             run_softmax(job, g, n, r->exps);
-            multiply_values(job, g, values_of(job, packed, t), n, r->exps);
+            multiply_values(job, g, &values, n, r->exps);
         }
     }
     for (int k = 0; k < groups; k++) {
         end_group(job, r, &r->group[k]);
-        if (a->scores.data && a->mode == SDX_SCORES_SOFTMAX) emit_softmax(job, r, &r->group[k], packed);
+        if (a->scores.data && a->mode == SDX_SCORES_SOFTMAX) emit_softmax(job, r, &r->group[k], head, packed);
     }
 }
 
