@@ -7,12 +7,12 @@
 /* rows, vectors and direct are constants at every call, so that the accumulators are registers. */
 static inline __attribute__((always_inline)) void FN(body)(const sdx_gemm_tile *t, const int rows, const int vectors,
                                                            const bool direct) {
-    V acc[MR][NV];
+    V acc[MR][NV] RAW;
     const T *a = t->a, *b = t->b, *row_bias = t->row_bias, *column_bias = t->column_bias, *residual = t->residual;
     const int64_t tail = t->n - (vectors - 1) * LANES;
     const bool whole = tail == LANES;
     T *c = t->c;
-    int64_t at[MR]; /* rows that are not there are read as the last one */
+    int64_t at[MR] RAW; /* rows that are not there are read as the last one */
     SDX_UNROLL for (int i = 0; i < rows; i++) at[i] = direct ? (i < t->m ? i : t->m - 1) * t->a_row : i;
     const int64_t a_step = direct ? t->a_step : MR, b_step = t->b_step ? t->b_step : NV * LANES;
     if (t->k >= PREFETCH)
@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) void FN(body)(const sdx_gemm_tile *
             __builtin_prefetch(c + i * t->ldc + j * LANES, 1);
     SDX_UNROLL for (int i = 0; i < rows; i++) SDX_UNROLL for (int j = 0; j < vectors; j++) acc[i][j] = SET(0);
     for (int64_t k = 0; k < t->k; k++, a += a_step, b += b_step) {
-        V line[NV];
+        V line[NV] RAW;
         SDX_UNROLL for (int j = 0; j < vectors; j++) line[j] = LOAD(b + j * LANES);
         SDX_UNROLL for (int i = 0; i < rows; i++) {
             V one = SET(a[at[i]]);
