@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/exec/frame.h"
+#include "runtime/base/mix.h"
 #include "runtime/exec/call.h"
 #include <string.h>
 
@@ -157,12 +158,6 @@ sdx_status sdx_frame_run_body(sdx_compute *compute, int body, int n_in, sdx_valu
 
 /* ---- Random keys ---------------------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t x) { /* the finaliser of splitmix64 */
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-}
-
 uint64_t sdx_node_key(const sdx_graph *graph, const sdx_node *node) {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
     for (int k = 0; k < node->n_out; k++) {
@@ -175,5 +170,5 @@ uint64_t sdx_node_key(const sdx_graph *graph, const sdx_node *node) {
 }
 
 uint64_t sdx_random_key(uint64_t node_key, const sdx_run *run) {
-    return mix(node_key ^ mix(run->seed + mix(run->trips + 0x9e3779b97f4a7c15u)));
+    return sdx_mix64(node_key ^ sdx_mix64(run->seed + sdx_mix64(run->trips + 0x9e3779b97f4a7c15u)));
 }
