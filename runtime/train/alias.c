@@ -5,7 +5,6 @@
  * embeddings and output projections, modules that are called twice. */
 #include "runtime/train/prepare.h"
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Readers of one initializer that go together. */
@@ -72,12 +71,6 @@ static sdx_status describe(splitter *s, sdx_id id, int k, group *out) {
     return SDX_OK;
 }
 
-static bool name_taken(const sdx_graph *graph, const char *name) {
-    for (sdx_id id = 0; id < graph->n_values; id++)
-        if (strcmp(graph->values[id].name, name) == 0) return true;
-    return false;
-}
-
 /* What PyTorch calls the tensor that `id` was made of. */
 static const char *origin(splitter *s, sdx_id id) {
     const sdx_graph_value *value = &s->graph->values[id];
@@ -98,13 +91,7 @@ static const char *copy_name(splitter *s, sdx_id id, const group *g, const group
     if (g->kind != SDX_USE_NONE && g->module && *g->module)
         path = leaf && g->kind == kept->kind ? sdx_prepare_joined(s->p, g->module, ".", leaf)
                                              : sdx_prepare_path(s->p, name, &g->use, (sdx_role)g->kind);
-    if (path && !name_taken(s->graph, path)) return path;
-    for (int k = 2;; k++) {
-        char number[16];
-        snprintf(number, sizeof number, "%d", k);
-        const char *numbered = sdx_prepare_joined(s->p, name, "_", number);
-        if (!numbered || !name_taken(s->graph, numbered)) return numbered;
-    }
+    return sdx_prepare_free_name(s->p, path ? path : name);
 }
 
 static sdx_status copy_for(splitter *s, sdx_id id, group *g, const group *kept) {

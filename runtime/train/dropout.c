@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Dropout drops in the training form and is taken out of the exported one. Masks come from the trainer's seed, step and
  * node: a seed in the file would give every step the same mask. */
+#include "runtime/train/fill.h"
 #include "runtime/train/prepare.h"
 #include <string.h>
 

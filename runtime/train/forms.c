@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * From the edited model to its training form: variables become inputs, the loss finds what it reads. */
-#include "runtime/load/internal.h"
 #include "runtime/train/prepare.h"
 #include <string.h>
 
@@ -14,7 +13,7 @@ static sdx_id find_value(const sdx_graph *graph, const char *name) {
     return SDX_NONE;
 }
 
-static sdx_status find_output(sdx_preparation *p, const sdx_graph *graph, int k, sdx_id *out) {
+sdx_status sdx_prepare_find_output(sdx_preparation *p, const sdx_graph *graph, int k, sdx_id *out) {
     const char *name = p->options->loss.output[k];
     if (!name && k >= graph->n_outputs)
         return sdx_fail(p->error, SDX_VALUE, "the loss takes %d outputs; the model has %d", k + 1, graph->n_outputs);
@@ -90,7 +89,7 @@ static sdx_status find_outputs(sdx_preparation *p) {
     int n = sdx_loss_outputs(p->options->loss.kind);
     for (int k = 0; k < n; k++) {
         sdx_id id = SDX_NONE;
-        SDX_TRY(find_output(p, p->graph, k, &id));
+        SDX_TRY(sdx_prepare_find_output(p, p->graph, k, &id));
         SDX_TRY(bypass(p, p->graph, &id));
         p->out->outputs[k] = p->out->evaluated[k] = id;
     }
@@ -115,7 +114,7 @@ static sdx_status variables_to_inputs(sdx_preparation *p) {
     return SDX_OK;
 }
 
-static sdx_status describe(sdx_preparation *p, sdx_model *model) {
+sdx_status sdx_prepare_describe(sdx_preparation *p, sdx_model *model) {
     const sdx_graph *graph = model->graph;
     sdx_type *types = SDX_NEW_ARRAY(&model->arena, sdx_type, graph->n_outputs, p->error);
     if (!types) return sdx_prepare_failed(p);
@@ -133,7 +132,7 @@ sdx_status sdx_prepare_training(sdx_preparation *p) {
     SDX_TRY(sdx_prepare_dropout(p));
     SDX_TRY(sdx_prepare_norm(p));
     SDX_TRY(sdx_settle_graph(out->training->graph, p->error));
-    SDX_TRY(describe(p, out->training));
+    SDX_TRY(sdx_prepare_describe(p, out->training));
     SDX_TRY(sdx_prepare_dropout_export(p));
     return sdx_settle_graph(p->graph, p->error);
 }

@@ -2,6 +2,7 @@
  * PyTorch's names. One exporter keeps module paths in metadata (name_scopes), the other in the names of nodes
  * ("/encoder/layers.0/linear1/MatMul"); both rename weights that they transposed, and one says what it folded. */
 #include "runtime/train/prepare.h"
+#include <stdio.h>
 #include <string.h>
 
 static const char *lookup(const sdx_pair *pairs, int n, const char *key) {
@@ -94,4 +95,20 @@ const char *sdx_prepare_path(sdx_preparation *p, const char *name, const sdx_use
     const char *module = sdx_prepare_module(p, use->node), *leaf = leaf_of(use->node, role, use->input);
     if (!module) return name;
     return *module ? sdx_prepare_joined(p, module, ".", leaf) : leaf;
+}
+
+static bool name_taken(const sdx_graph *graph, const char *name) {
+    for (sdx_id id = 0; id < graph->n_values; id++)
+        if (strcmp(graph->values[id].name, name) == 0) return true;
+    return false;
+}
+
+const char *sdx_prepare_free_name(sdx_preparation *p, const char *name) {
+    if (!name_taken(p->graph, name)) return name;
+    for (int k = 2;; k++) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", k);
+        const char *numbered = sdx_prepare_joined(p, name, "_", number);
+        if (!numbered || !name_taken(p->graph, numbered)) return numbered;
+    }
 }

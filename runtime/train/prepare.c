@@ -32,7 +32,10 @@ sdx_status sdx_prepare_note(sdx_preparation *p, const char *format, ...) {
 
 static sdx_status prepare(sdx_preparation *p) {
     SDX_TRY(sdx_prepare_aliases(p));
+    SDX_TRY(sdx_prepare_head(p));
+    SDX_TRY(sdx_prepare_inserts(p));
     SDX_TRY(sdx_prepare_variables(p));
+    sdx_prepare_inserted(p);
     SDX_TRY(sdx_prepare_select(p));
     SDX_TRY(sdx_prepare_training(p));
     return SDX_OK;

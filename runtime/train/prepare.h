@@ -3,6 +3,7 @@
  * its initializers are told apart, then the training form is made from a copy whose ids are the same. */
 #ifndef SDX_TRAIN_PREPARE_H
 #define SDX_TRAIN_PREPARE_H
+#include "runtime/load/internal.h"
 #include "runtime/train/train.h"
 
 typedef struct sdx_preparation {
@@ -53,10 +54,16 @@ bool sdx_node_module(const sdx_node *node, char *out, size_t capacity);
 const char *sdx_prepare_module(sdx_preparation *p, const sdx_node *node); /* NULL: not by PyTorch, or not known */
 /* PyTorch's name of what `use` reads; `name` where the file does not tell. NULL: out of memory. */
 const char *sdx_prepare_path(sdx_preparation *p, const char *name, const sdx_use *use, sdx_role role);
+const char *sdx_prepare_free_name(sdx_preparation *p, const char *name); /* `name`, or with a number behind it */
 const char *sdx_prepare_joined(sdx_preparation *p, const char *a, const char *between, const char *b);
 
 /* ---- alias.c ---- */
 sdx_status sdx_prepare_aliases(sdx_preparation *p);
+
+/* ---- head.c, insert.c: edits of the model ---- */
+sdx_status sdx_prepare_head(sdx_preparation *p);
+sdx_status sdx_prepare_inserts(sdx_preparation *p);
+void sdx_prepare_inserted(sdx_preparation *p); /* once variables are known */
 
 /* ---- variables.c ---- */
 sdx_status sdx_prepare_variables(sdx_preparation *p);
@@ -69,7 +76,9 @@ sdx_status sdx_prepare_no_match(sdx_preparation *p, const char *what, const char
 
 /* ---- forms.c: from the edited model to its two forms ---- */
 sdx_status sdx_prepare_training(sdx_preparation *p);
-void sdx_prepare_follow(const sdx_patch *patch, sdx_id ids[3]); /* what stands in their places after a commit */
+sdx_status sdx_prepare_find_output(sdx_preparation *p, const sdx_graph *graph, int k, sdx_id *out);
+sdx_status sdx_prepare_describe(sdx_preparation *p, sdx_model *model); /* inputs and outputs */
+void sdx_prepare_follow(const sdx_patch *patch, sdx_id ids[3]);        /* what stands in their places after a commit */
 
 /* ---- dropout.c, norm.c: nodes of the training form, and what is exported ---- */
 sdx_status sdx_prepare_dropout(sdx_preparation *p);
@@ -83,8 +92,6 @@ bool sdx_node_is(const sdx_node *node, const char *op_type);               /* of
 const sdx_node *sdx_prepare_producer(const sdx_graph *graph, sdx_id id);   /* NULL: none */
 const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id); /* fixed tensor contents; NULL: unknown */
 bool sdx_prepare_candidate(const sdx_graph *graph, sdx_id id);             /* a constant that could be trained */
-double sdx_tensor_element(const sdx_tensor *tensor, int64_t k);            /* floating; else NaN */
-bool sdx_tensor_all(const sdx_tensor *tensor, double value);               /* floating; every element is `value` */
 bool sdx_name_made_up(const char *name); /* by an exporter or the importer: tells nothing of what the tensor is */
 const char *sdx_prepare_node_name(const sdx_graph *graph, const sdx_node *node); /* or its first output's */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What a constant is to the node that reads it. Operators with weights say it by the input's position; Mul and Add say
  * it by what they follow: behind x / sqrt(..) or a normalisation stand scale and shift, behind a product the bias. */
+#include "runtime/train/fill.h"
 #include "runtime/train/prepare.h"
 #include <string.h>
 

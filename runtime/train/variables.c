@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Initializers told apart: parameters, running statistics, plain constants. Operators with weights decide by position;
  * where a constant merely takes part in arithmetic, its name and what exporters say of it decide. */
-#include "runtime/base/half.h"
+#include "runtime/train/fill.h"
 #include "runtime/train/prepare.h"
 #include <math.h>
 #include <stdlib.h>
@@ -18,22 +18,6 @@ typedef struct finder {
 } finder;
 
 /* ---- small questions ---- */
-
-double sdx_tensor_element(const sdx_tensor *t, int64_t k) {
-    switch ((int)t->dtype) {
-    case SDX_F32: return (double)((const float *)t->data)[k];
-    case SDX_F64: return ((const double *)t->data)[k];
-    case SDX_F16: return (double)sdx_f32_from_f16(((const uint16_t *)t->data)[k]);
-    case SDX_BF16: return (double)sdx_f32_from_bf16(((const uint16_t *)t->data)[k]);
-    default: return (double)NAN;
-    }
-}
-
-bool sdx_tensor_all(const sdx_tensor *tensor, double value) {
-    for (int64_t k = 0; k < tensor->count; k++)
-        if (sdx_tensor_element(tensor, k) != value) return false;
-    return true;
-}
 
 static bool all_finite(const sdx_tensor *tensor) {
     for (int64_t k = 0; k < tensor->count; k++)
