@@ -3,6 +3,7 @@
  * (population) variance are the batch's, and running = running * momentum + batch * (1 - momentum). Training mode is
  * is_test = 0 in versions 1 and 6, more than one output in 7 and 9, training_mode from 14 on. spatial = 0 (1 to 7):
  * each activation is a channel of its own. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/nn/norm.h"
 #include "ops/nn/norm_grad.h"
@@ -201,42 +202,76 @@ static sdx_status bn_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, job.work, x, job.out[0], room, p->training ? 3 : 1, fn, &job);
 }
 
-/* A parameter as it is multiplied with X. */
-static sdx_id grad_param(sdx_norm_grad *g, const bn_params *p, int k) {
-    sdx_id param = sdx_norm_grad_input(g, k);
-    return p->spatial ? sdx_norm_grad_channels(g, param) : param;
+/* Where each activation is a channel, samples become rows of channels. */
+static sdx_id as_rows(sdx_patch *patch, sdx_id x, bool spatial, int64_t first) {
+    const int64_t shape[2] = {0, -1};
+    return spatial ? x : sdx_emit2(patch, "Reshape", x, sdx_patch_i64s(patch, shape + first, (size_t)(2 - first)));
 }
 
-/* Statistics that are inputs: x̂ = (X - mean) r; dmean = -sum(dx̂) r, dvar = -sum(dx̂ x̂) r^2 / 2. */
-static sdx_norm_hat frozen_hat(sdx_norm_grad *g, const bn_params *p) {
-    sdx_patch *patch = g->patch;
-    sdx_id epsilon = sdx_patch_scalar(patch, g->work, p->epsilon);
-    sdx_id r =
-        sdx_emit1(patch, "Reciprocal", sdx_emit1(patch, "Sqrt", sdx_emit2(patch, "Add", grad_param(g, p, 4), epsilon)));
-    return (sdx_norm_hat){sdx_emit2(patch, "Mul", sdx_emit2(patch, "Sub", g->X, grad_param(g, p, 3)), r), r};
+/* Statistics that are inputs: dmean = -sum(dx̂) r = -dB scale r, dvar = -sum(dx̂ x̂) r^2 / 2 = -dscale scale r^2 / 2. */
+static void statistics_grad(sdx_grad *grad, const bn_params *p, sdx_id dscale, sdx_id dB) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id scale = grad->node->in[1], var = grad->node->in[4];
+    const sdx_id like = sdx_emit2(patch, "Add", var, sdx_grad_scalar(patch, var, p->epsilon));
+    const sdx_id r = sdx_grad_cast(patch, sdx_emit1(patch, "Reciprocal", sdx_emit1(patch, "Sqrt", like)), scale);
+    const sdx_id by = sdx_emit2(patch, "Mul", scale, r), half = sdx_grad_scalar(patch, scale, -0.5);
+    const sdx_id dmean = sdx_emit1(patch, "Neg", sdx_emit2(patch, "Mul", dB, by));
+    const sdx_id dvar = sdx_emit2(patch, "Mul", half, sdx_emit2(patch, "Mul", dscale, sdx_emit2(patch, "Mul", by, r)));
+    if (grad->needed[3]) grad->dX[3] = sdx_grad_cast(patch, dmean, var);
+    if (grad->needed[4]) grad->dX[4] = sdx_grad_cast(patch, dvar, var);
+}
+
+static sdx_id add(sdx_patch *patch, sdx_id a, sdx_id b) { return a == SDX_NONE ? b : sdx_emit2(patch, "Add", a, b); }
+
+/* Through output k, running = input momentum + batch (1 - momentum): the mean gives each element 1 / n of what flows
+ * back, the variance 2 (x - mean) / n. */
+static void running_grad(sdx_grad *grad, const bn_params *p, int k) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id X = grad->node->in[0], in = grad->node->in[k + 2], dY = grad->dY[k];
+    const int rank = sdx_grad_type(patch, X)->rank;
+    int64_t axes[SDX_MAX_RANK] = {0}, behind[SDX_MAX_RANK];
+    for (int d = 2; d < rank; d++) axes[d - 1] = d, behind[d - 2] = d - 1;
+    const size_t n = rank > 1 ? (size_t)rank - 1 : 1;
+    if (grad->needed[k + 2]) grad->dX[k + 2] = sdx_emit2(patch, "Mul", dY, sdx_grad_scalar(patch, in, p->momentum));
+    if (!grad->needed[0]) return;
+    const sdx_id shape = sdx_emit1(patch, "Shape", X), along = sdx_patch_i64s(patch, axes, n);
+    const sdx_id counts = sdx_emit2(patch, "Gather", shape, along);
+    const sdx_id count = sdx_grad_cast(patch, sdx_emit_int(patch, "ReduceProd", counts, SDX_NONE, "keepdims", 0), X);
+    sdx_id share = sdx_emit2(patch, "Mul", sdx_grad_cast(patch, dY, X), sdx_grad_scalar(patch, X, 1 - p->momentum));
+    share = sdx_emit2(patch, "Div", share, count);
+    if (rank > 2) share = sdx_emit2(patch, "Unsqueeze", share, sdx_patch_i64s(patch, behind, (size_t)rank - 2));
+    const sdx_id mean = sdx_emit_int(patch, "ReduceMean", X, along, "keepdims", 1);
+    const sdx_id from = k == 1
+                            ? sdx_grad_filled(patch, X, 1)
+                            : sdx_emit2(patch, "Mul", sdx_emit2(patch, "Sub", X, mean), sdx_grad_scalar(patch, X, 2));
+    grad->dX[0] = add(patch, grad->dX[0], sdx_emit2(patch, "Mul", from, share));
 }
 
 static sdx_status bn_grad(sdx_grad *grad, const void *params) {
     const bn_params *p = params;
-    sdx_norm_grad g;
-    SDX_TRY(sdx_norm_grad_begin(&g, grad));
-    sdx_patch *patch = g.patch;
-    int64_t axes[SDX_MAX_RANK] = {0};
-    int n = p->spatial ? sdx_norm_grad_all_but_channels(&g, axes) : 1;
-    bool keep = g.rank == 1; /* one channel: its parameters have shape [1] */
-    sdx_norm_hat hat = p->training ? sdx_norm_grad_hat(&g, g.X, axes, n, p->epsilon, 0, true) : frozen_hat(&g, p);
-    sdx_id dx_hat = sdx_emit2(patch, "Mul", g.dY, grad_param(&g, p, 1));
-    sdx_norm_grad_set(&g, 1, sdx_norm_grad_sum(&g, sdx_emit2(patch, "Mul", g.dY, hat.hat), axes, n, keep));
-    sdx_norm_grad_set(&g, 2, sdx_norm_grad_sum(&g, g.dY, axes, n, keep));
-    if (p->training) {
-        sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, true));
-        return patch->status;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    const sdx_norm_kind kind = {
+        .statistics = p->training ? SDX_NORM_BATCH : SDX_NORM_GIVEN, .centred = true, .epsilon = p->epsilon};
+    const bool updates = p->training && node->n_out <= 3 && p->spatial; /* statistics that go out depend on X */
+    if (updates && sdx_grad_type(patch, node->in[0])->rank >= 0) {
+        for (int k = 1; k < node->n_out; k++)
+            if (grad->dY[k] != SDX_NONE) running_grad(grad, p, k);
+        grad->exact = true;
+        if (grad->dY[0] == SDX_NONE) return patch->status;
+    } else
+        SDX_TRY(sdx_norm_grad_check(grad));
+    sdx_id in[5] = {as_rows(patch, node->in[0], p->spatial, 0), as_rows(patch, node->in[1], p->spatial, 1),
+                    as_rows(patch, grad->dY[0], p->spatial, 0), SDX_NONE, SDX_NONE};
+    for (int k = 3; k < 5 && !p->training; k++) in[k] = as_rows(patch, node->in[k], p->spatial, 1);
+    const sdx_node *back = sdx_norm_back_emit(patch, &kind, in);
+    sdx_id out[3];
+    for (int k = 0; k < 3; k++) {
+        out[k] = p->spatial ? back->out[k] : sdx_grad_reshape(patch, back->out[k], node->in[k]);
+        if (grad->needed[k]) grad->dX[k] = add(patch, grad->dX[k], out[k]);
     }
-    sdx_id through = sdx_emit2(patch, "Mul", dx_hat, hat.r), half = sdx_patch_scalar(patch, g.work, -0.5);
-    sdx_id by_variance = sdx_emit2(patch, "Mul", sdx_emit2(patch, "Mul", through, hat.hat), hat.r);
-    sdx_norm_grad_set(&g, 0, through);
-    sdx_norm_grad_set(&g, 3, sdx_emit1(patch, "Neg", sdx_norm_grad_sum(&g, through, axes, n, keep)));
-    sdx_norm_grad_set(&g, 4, sdx_emit2(patch, "Mul", half, sdx_norm_grad_sum(&g, by_variance, axes, n, keep)));
+    if (!p->training && (grad->needed[3] || grad->needed[4])) statistics_grad(grad, p, out[1], out[2]);
+    grad->exact = true;
     return patch->status;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * GroupNormalization: the statistics over each group of channels of each sample. scale and bias hold one element per
  * group in version 18 (deprecated for that) and one per channel from 21 on. */
+#include "ops/grad.h"
 #include "ops/nn/norm.h"
 #include "ops/nn/norm_grad.h"
 #include <inttypes.h>
@@ -115,32 +116,39 @@ static sdx_status gn_compute(sdx_compute *compute, const void *params) {
     return sdx_lines_run(compute, &lines, work, x, compute->out[0], room, 3, gn_line, &job);
 }
 
-/* X as [N][groups][the rest], where the statistics lie along the last axis. */
+/* One number per group, each as often as the group has channels. */
+static sdx_id each_channel(sdx_patch *patch, sdx_id x, int64_t groups, sdx_id like) {
+    sdx_node *channels = sdx_patch_node(patch, "", "Shape", 1, &like, 1);
+    sdx_patch_int(patch, channels, "start", 1);
+    sdx_patch_int(patch, channels, "end", 2);
+    const sdx_id n = sdx_patch_i64s(patch, &groups, 1), one = sdx_patch_i64s(patch, (const int64_t[]){1}, 1);
+    sdx_node *shape =
+        sdx_patch_node(patch, "", "Concat", 2, (const sdx_id[]){n, sdx_emit2(patch, "Div", channels->out[0], n)}, 1);
+    sdx_patch_int(patch, shape, "axis", 0);
+    const sdx_id table = sdx_emit2(patch, "Expand", sdx_emit2(patch, "Unsqueeze", x, one), shape->out[0]);
+    return sdx_emit2(patch, "Reshape", table, sdx_patch_i64s(patch, (const int64_t[]){-1}, 1));
+}
+
+static sdx_id group_sum(sdx_patch *patch, sdx_id x, int64_t groups) {
+    const sdx_id table = sdx_emit2(patch, "Reshape", x, sdx_patch_i64s(patch, (const int64_t[]){groups, -1}, 2));
+    return sdx_emit_int(patch, "ReduceSum", table, sdx_patch_i64s(patch, (const int64_t[]){1}, 1), "keepdims", 0);
+}
+
 static sdx_status gn_grad(sdx_grad *grad, const void *params) {
     const gn_params *p = params;
-    sdx_norm_grad g;
-    SDX_TRY(sdx_norm_grad_begin(&g, grad));
-    sdx_patch *patch = g.patch;
-    int64_t axis = 2, zero_two[] = {0, 2}, others[SDX_MAX_RANK];
-    int n_others = sdx_norm_grad_all_but_channels(&g, others);
-    sdx_id grouped = sdx_patch_i64s(patch, (const int64_t[]){0, p->groups, -1}, 3),
-           shape = sdx_emit1(patch, "Shape", g.X);
-    sdx_norm_hat hat = sdx_norm_grad_hat(&g, sdx_emit2(patch, "Reshape", g.X, grouped), &axis, 1, p->epsilon, 0, true);
-    sdx_id scale = sdx_norm_grad_input(&g, 1), dY = g.dY, x_hat = hat.hat, dx_hat;
-    if (p->by_group) {
-        dY = sdx_emit2(patch, "Reshape", dY, grouped);
-        dx_hat = sdx_emit2(patch, "Mul", dY,
-                           sdx_emit2(patch, "Unsqueeze", scale, sdx_patch_i64s(patch, (const int64_t[]){1}, 1)));
-    } else {
-        x_hat = sdx_emit2(patch, "Reshape", x_hat, shape);
-        dx_hat = sdx_emit2(patch, "Mul", dY, sdx_norm_grad_channels(&g, scale));
-        dx_hat = sdx_emit2(patch, "Reshape", dx_hat, grouped);
-    }
-    const int64_t *summed = p->by_group ? zero_two : others;
-    int n = p->by_group ? 2 : n_others;
-    sdx_norm_grad_set(&g, 0, sdx_emit2(patch, "Reshape", sdx_norm_grad_back(&g, hat, dx_hat, &axis, 1, true), shape));
-    sdx_norm_grad_set(&g, 1, sdx_norm_grad_sum(&g, sdx_emit2(patch, "Mul", dY, x_hat), summed, n, false));
-    sdx_norm_grad_set(&g, 2, sdx_norm_grad_sum(&g, dY, summed, n, false));
+    const sdx_norm_kind kind = {
+        .statistics = SDX_NORM_GROUPS, .groups = p->groups, .centred = true, .epsilon = p->epsilon};
+    if (!p->by_group) return sdx_norm_grad_fused(grad, &kind);
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    SDX_TRY(sdx_norm_grad_check(grad));
+    const sdx_id scale = each_channel(patch, node->in[1], p->groups, node->in[0]);
+    const sdx_node *back =
+        sdx_norm_back_emit(patch, &kind, (const sdx_id[5]){node->in[0], scale, grad->dY[0], SDX_NONE, SDX_NONE});
+    grad->dX[0] = back->out[0];
+    for (int k = 1; k < 3; k++)
+        if (grad->needed[k]) grad->dX[k] = group_sum(patch, back->out[k], p->groups);
+    grad->exact = true;
     return patch->status;
 }
 

@@ -76,18 +76,8 @@ static sdx_status in_compute(sdx_compute *compute, const void *params) {
 
 static sdx_status in_grad(sdx_grad *grad, const void *params) {
     const in_params *p = params;
-    sdx_norm_grad g;
-    SDX_TRY(sdx_norm_grad_begin(&g, grad));
-    int64_t axes[SDX_MAX_RANK], others[SDX_MAX_RANK];
-    int n = 0, n_others = sdx_norm_grad_all_but_channels(&g, others);
-    for (int d = 2; d < g.rank; d++) axes[n++] = d;
-    sdx_norm_hat hat = sdx_norm_grad_hat(&g, g.X, axes, n, p->epsilon, 0, true);
-    sdx_id scale = sdx_norm_grad_channels(&g, sdx_norm_grad_input(&g, 1));
-    sdx_id dx_hat = sdx_emit2(g.patch, "Mul", g.dY, scale), by_hat = sdx_emit2(g.patch, "Mul", g.dY, hat.hat);
-    sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, true));
-    sdx_norm_grad_set(&g, 1, sdx_norm_grad_sum(&g, by_hat, others, n_others, false));
-    sdx_norm_grad_set(&g, 2, sdx_norm_grad_sum(&g, g.dY, others, n_others, false));
-    return g.patch->status;
+    return sdx_norm_grad_fused(grad,
+                               &(sdx_norm_kind){.statistics = SDX_NORM_GROUPS, .centred = true, .epsilon = p->epsilon});
 }
 
 const sdx_op sdx_op_InstanceNormalization = {

@@ -90,17 +90,8 @@ static sdx_status ln_compute(sdx_compute *compute, const void *params) {
 
 static sdx_status ln_grad(sdx_grad *grad, const void *params) {
     const ln_params *p = params;
-    sdx_norm_grad g;
-    SDX_TRY(sdx_norm_grad_begin(&g, grad));
-    int64_t axes[SDX_MAX_RANK];
-    int n = 0;
-    for (int d = axis_of(p, g.rank); d < g.rank; d++) axes[n++] = d;
-    sdx_norm_hat hat = sdx_norm_grad_hat(&g, g.X, axes, n, p->epsilon, 0, true);
-    sdx_id dx_hat = sdx_emit2(g.patch, "Mul", g.dY, sdx_norm_grad_input(&g, 1));
-    sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, true));
-    sdx_norm_grad_set(&g, 1, sdx_emit2(g.patch, "Mul", g.dY, hat.hat));
-    sdx_norm_grad_set(&g, 2, g.dY);
-    return g.patch->status;
+    const int rank = grad->patch->graph->values[grad->node->in[0]].type.rank;
+    return sdx_norm_grad_rows(grad, axis_of(p, rank), p->epsilon, true);
 }
 
 const sdx_op sdx_op_LayerNormalization = {

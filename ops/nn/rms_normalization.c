@@ -71,16 +71,8 @@ static sdx_status rms_compute(sdx_compute *compute, const void *params) {
 
 static sdx_status rms_grad(sdx_grad *grad, const void *params) {
     const rms_params *p = params;
-    sdx_norm_grad g;
-    SDX_TRY(sdx_norm_grad_begin(&g, grad));
-    int64_t axes[SDX_MAX_RANK];
-    int n = 0;
-    for (int d = axis_of(p, g.rank); d < g.rank; d++) axes[n++] = d;
-    sdx_norm_hat hat = sdx_norm_grad_hat(&g, g.X, axes, n, p->epsilon, 0, false);
-    sdx_id dx_hat = sdx_emit2(g.patch, "Mul", g.dY, sdx_norm_grad_input(&g, 1));
-    sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, false));
-    sdx_norm_grad_set(&g, 1, sdx_emit2(g.patch, "Mul", g.dY, hat.hat));
-    return g.patch->status;
+    const int rank = grad->patch->graph->values[grad->node->in[0]].type.rank;
+    return sdx_norm_grad_rows(grad, axis_of(p, rank), p->epsilon, false);
 }
 
 const sdx_op sdx_op_RMSNormalization = {

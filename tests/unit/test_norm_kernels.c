@@ -54,6 +54,35 @@ static void rows(const sdx_kernels *kernels, int64_t n, double middle) {
              ((double)x[k] - middle) * 0.5 * (double)scale[k], 1e-6);
 }
 
+/* g is y here. */
+static void back(const sdx_kernels *kernels, int64_t n, double middle) {
+    double sum = 0, dot = 0, got[2] = {1, 2};
+    static float to[MOST], total[MOST];
+    for (int64_t k = 0; k < n; k++) {
+        y[k] = (float)sin((double)k * 0.9);
+        total[k] = to[k] = 1;
+        sum += (double)y[k] * (double)scale[k];
+        dot += (double)y[k] * (double)scale[k] * ((double)x[k] - middle);
+    }
+    kernels->norm_sums_f32(y, scale, x, n, middle, got);
+    near("norm_sums_f32, sum", kernels->cpu.isa, n, got[0], 1 + sum, 1e-6);
+    near("norm_sums_f32, dot", kernels->cpu.isa, n, got[1], 2 + dot, 1e-5);
+    kernels->norm_collect_f32(y, x, n, middle, 0.5, to, total);
+    for (int64_t k = 0; k < n; k++) {
+        near("norm_collect_f32, scale", kernels->cpu.isa, n, (double)to[k],
+             1 + (double)y[k] * ((double)x[k] - middle) * 0.5, 1e-6);
+        near("norm_collect_f32, bias", kernels->cpu.isa, n, (double)total[k], 1 + (double)y[k], 1e-6);
+    }
+    kernels->norm_back_f32(y, NULL, x, to, n, middle, 2, 3, 4);
+    for (int64_t k = 0; k < n; k++)
+        near("norm_back_f32 without s", kernels->cpu.isa, n, (double)to[k],
+             2 * (double)y[k] + 3 * ((double)x[k] - middle) + 4, 1e-6);
+    kernels->norm_back_f32(y, scale, x, to, n, middle, 2, 3, 4);
+    for (int64_t k = 0; k < n; k++)
+        near("norm_back_f32", kernels->cpu.isa, n, (double)to[k],
+             2 * (double)y[k] * (double)scale[k] + 3 * ((double)x[k] - middle) + 4, 1e-6);
+}
+
 static void lines(const sdx_kernels *kernels, int64_t n) {
     double sum = 0, most = -INFINITY;
     for (int64_t k = 0; k < n; k++) most = fmax(most, (double)x[k]);
@@ -74,9 +103,11 @@ static void every_length(void **state) {
             make(n, 0);
             sums(&kernels, n);
             rows(&kernels, n, 0);
+            back(&kernels, n, 0.25);
             lines(&kernels, n);
             make(n, 1e6);
             rows(&kernels, n, 1e6);
+            back(&kernels, n, 1e6);
         }
     }
 }
