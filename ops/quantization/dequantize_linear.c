@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * DequantizeLinear: y = (x - x_zero_point) x_scale, in f32 (i32: in f64), rounded once. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include "ops/quantization/quantize.h"
@@ -116,6 +117,50 @@ static sdx_status dequantize_compute(sdx_compute *compute, const void *params) {
 #define SIGNATURE_23  "x:T1 x_scale:T2 x_zero_point:T1? -> y:T3"
 #define ATTRIBUTES_23 "axis:int=1 block_size:int=0 output_dtype:int=0"
 
+/* Of blocks: the scale was spread along the axis by the number of the block. */
+static sdx_id sum_over_blocks(sdx_grad *grad, const sdx_quantize_params *p, sdx_id products) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id scale = grad->node->in[1], zero = sdx_patch_scalar(patch, SDX_I64, 0);
+    sdx_id n = sdx_emit2(patch, "Gather", sdx_emit1(patch, "Shape", products),
+                         sdx_patch_scalar(patch, SDX_I64, (double)p->axis));
+    sdx_id places = sdx_emit3(patch, "Range", zero, n, sdx_patch_scalar(patch, SDX_I64, 1));
+    places = sdx_emit2(patch, "Div", places, sdx_patch_scalar(patch, SDX_I64, (double)p->block_size));
+    sdx_id in[3] = {products, places, sdx_emit1(patch, "Shape", scale)};
+    sdx_node *sums = sdx_patch_node(patch, "sdx", "GatherGrad", 3, in, 1);
+    sdx_patch_int(patch, sums, "axis", p->axis);
+    return sums->out[0];
+}
+
+static sdx_status sum_over_axis(sdx_grad *grad, const sdx_quantize_params *p, sdx_id *products) {
+    sdx_patch *patch = grad->patch;
+    const int rank = sdx_grad_type(patch, grad->node->in[0])->rank;
+    int64_t axes[SDX_MAX_RANK];
+    size_t n = 0;
+    if (rank < 0) return sdx_fail(grad->error, SDX_UNSUPPORTED, "the rank of input 'x' must be known for the gradient");
+    for (int d = 0; d < rank; d++)
+        if (d != (p->axis < 0 ? p->axis + rank : p->axis)) axes[n++] = d;
+    if (n) *products = sdx_emit_int(patch, "ReduceSum", *products, sdx_patch_i64s(patch, axes, n), "keepdims", 0);
+    return SDX_OK;
+}
+
+/* By the scale alone: dY times what the result would be for a scale of 1, over what shares it. */
+static sdx_status dequantize_grad(sdx_grad *grad, const void *params) {
+    const sdx_quantize_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_node *node = grad->node;
+    if (!grad->needed[1]) return SDX_OK;
+    sdx_id in[3] = {node->in[0], sdx_grad_filled(patch, node->in[1], 1), sdx_grad_in(grad, 2)};
+    sdx_node *whole = sdx_patch_node(patch, "", "DequantizeLinear", in[2] == SDX_NONE ? 2 : 3, in, 1);
+    sdx_patch_attrs_of(patch, whole, node, NULL, 0);
+    sdx_id products = sdx_emit2(patch, "Mul", grad->dY[0], whole->out[0]);
+    if (p->block_size > 0)
+        products = sum_over_blocks(grad, p, products);
+    else if (sdx_grad_type(patch, node->in[1])->rank == 1 && p->by_axis)
+        SDX_TRY(sum_over_axis(grad, p, &products));
+    grad->dX[1] = sdx_grad_cast(patch, products, node->in[1]);
+    return patch->status;
+}
+
 const sdx_op sdx_op_DequantizeLinear = {
     .domain = "",
     .name = "DequantizeLinear",
@@ -141,4 +186,5 @@ const sdx_op sdx_op_DequantizeLinear = {
     .bind = sdx_quantize_bind,
     .infer = dequantize_infer,
     .compute = dequantize_compute,
+    .grad = dequantize_grad,
 };

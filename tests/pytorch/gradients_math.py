@@ -121,6 +121,11 @@ def real_of(z):
     return torch.view_as_real(z)
 
 
+def frames(signal, n, step, window, onesided=True):
+    z = torch.stft(signal[..., 0], n, step, n, window, False, onesided=onesided, return_complex=True)
+    return real_of(z).transpose(1, 2)
+
+
 def spectra():
     n, axis = whole(8)[0], whole(1)[0]
     x = normal(2, 6, 3, 2)
@@ -133,11 +138,9 @@ def spectra():
                    name=f"DFT_half{m}", onesided=1)
         yield case("DFT", lambda v, _, a, m=m: torch.fft.irfft(complex_of(v), m, 1).unsqueeze(-1), x, whole(m)[0], axis,
                    name=f"DFT_from_half{m}", onesided=1, inverse=1)
-    yield case("STFT", lambda s, _, w: real_of(torch.stft(s[..., 0], 8, 3, 8, w, False, return_complex=True)).transpose(1, 2),
-               normal(2, 20, 1), whole(3)[0], normal(8))
-    yield case("STFT", lambda s, *_: real_of(torch.stft(s[..., 0], 6, 2, window=torch.ones(6, dtype=s.dtype), center=False,
-                                                        onesided=False, return_complex=True)).transpose(1, 2),
-               normal(1, 13, 1), whole(2)[0], None, whole(6)[0], name="STFT_both_sides", onesided=0)
+    yield case("STFT", lambda s, _, w: frames(s, 8, 3, w), normal(2, 20, 1), whole(3)[0], normal(8))
+    yield case("STFT", lambda s, *_: frames(s, 6, 2, torch.ones(6, dtype=s.dtype), onesided=False), normal(1, 13, 1),
+               whole(2)[0], None, whole(6)[0], name="STFT_both_sides", onesided=0)
 
 
 CASES = [*spectra(), *elementwise(), *binary(), *products(), *running()]

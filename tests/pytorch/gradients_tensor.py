@@ -49,19 +49,22 @@ def joined():
 def indexed():
     yield case("Gather", lambda x, i: x[i], normal(6, 3), numpy.array([[0, 5], [-1, 0]]))
     yield case("Gather", lambda x, i: x[:, :, i], X, numpy.array([[0, 4], [-1, 0]]), axis=2)
-    yield case("GatherElements", lambda x, i: x.gather(1, i), normal(3, 4), numpy.array([[0, 0], [3, 1], [2, 2]]), axis=1)
+    yield case("GatherElements", lambda x, i: x.gather(1, i), normal(3, 4), numpy.array([[0, 0], [3, 1], [2, 2]]),
+               axis=1)
     yield case("GatherND", lambda x, i: x[i[:, 0], i[:, 1]], X, numpy.array([[0, 1], [2, 3], [0, 1]]))
-    yield case("GatherND", lambda x, i: x[torch.arange(3), i[:, 0]], X, numpy.array([[0], [3], [1]]), name="GatherND_batch",
-               batch_dims=1)
+    yield case("GatherND", lambda x, i: x[torch.arange(3), i[:, 0]], X, numpy.array([[0], [3], [1]]),
+               name="GatherND_batch", batch_dims=1)
     at, other = numpy.array([[0, 2], [1, 0], [3, 3]]), numpy.array([[0, 0], [1, 0], [3, 3]])
-    yield case("ScatterElements", lambda x, i, u: x.scatter(1, i, u), normal(3, 4), numpy.array([[0, 2], [1, 0], [3, 2]]),
-               normal(3, 2), axis=1)
+    yield case("ScatterElements", lambda x, i, u: x.scatter(1, i, u), normal(3, 4),
+               numpy.array([[0, 2], [1, 0], [3, 2]]), normal(3, 2), axis=1)
     for reduction, name in (("add", "sum"), ("mul", "prod"), ("max", "amax"), ("min", "amin")):
         for zeros in (1, 0):
             x, u = (normal(3, 4), normal(3, 2)) if zeros else (normal(3, 4).round(), normal(3, 2).round())
-            yield case("ScatterElements", lambda d, i, v, n=name: d.scatter_reduce(1, i, v, n), x, other if zeros else at,
-                       u, name=f"ScatterElements_{reduction}{'' if zeros else '_ties'}", axis=1, reduction=reduction)
-    yield case("ScatterND", lambda x, i, u: x.index_put((i[:, 0],), u), normal(5, 3), numpy.array([[1], [4]]), normal(2, 3))
+            yield case("ScatterElements", lambda d, i, v, n=name: d.scatter_reduce(1, i, v, n), x,
+                       other if zeros else at, u, name=f"ScatterElements_{reduction}{'' if zeros else '_ties'}", axis=1,
+                       reduction=reduction)
+    yield case("ScatterND", lambda x, i, u: x.index_put((i[:, 0],), u), normal(5, 3), numpy.array([[1], [4]]),
+               normal(2, 3))
     yield case("ScatterND", lambda x, i, u: x.index_put((i[:, 0],), u, True), normal(5, 3), numpy.array([[1], [1]]),
                normal(2, 3), reduction="add")
     kept = numpy.array([True, False, True, True])

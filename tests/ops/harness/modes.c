@@ -282,6 +282,7 @@ static bool run_gradients(const sdx_case *c, setting *set, uint64_t seed) {
         else
             ok = ok && evaluate(&s) && against_reference(&s, "plain", &plain, first);
         runs++;
+        if (ok && verbose) say("  %s, gradient of %s\n", s.label, c->op);
         ok = ok && check_gradient(&s, first);
         release(first);
         stage_close(&s);
