@@ -46,22 +46,22 @@ typedef struct sdx_prepared {
 sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options, sdx_error *error, sdx_prepared **out);
 void sdx_prepared_free(sdx_prepared *prepared);
 
-/* A node between a trained parameter and the loss that no gradient comes through. */
+/* A node between an x and a y that no gradient comes through. */
 typedef struct sdx_uncovered {
-    const sdx_node *node; /* of the training form */
-    bool never;           /* its operator has none by nature and nothing leads around it; else none is written */
+    const sdx_graph *graph; /* the one that was asked about, or a body */
+    const sdx_node *node;
+    bool never; /* its gradient is zero by nature and nothing leads around it; else none is written */
 } sdx_uncovered;
 
 typedef struct sdx_coverage {
     int n_nodes, n_freeze, n_unused;
     sdx_uncovered *nodes;
-    int *freeze; /* variables: the smallest set that must not be trained, so that none of the nodes is in the way */
-    int *unused; /* trained variables that the loss does not depend on */
+    int *freeze; /* indices of xs: the smallest set that must not be trained, so that none of the nodes is in the way */
+    int *unused; /* indices of xs that no y depends on */
 } sdx_coverage;
 /* The arrays lie in `arena`. */
-sdx_status sdx_coverage_find(const sdx_prepared *prepared, sdx_arena *arena, sdx_error *error, sdx_coverage *out);
-/* UNSUPPORTED with all of these nodes, and what to freeze; to be asked before differentiation. */
-sdx_status sdx_coverage_check(const sdx_prepared *prepared, sdx_error *error);
+sdx_status sdx_coverage_find(const sdx_graph *graph, const sdx_id *ys, int n_ys, const sdx_id *xs, int n_xs,
+                             sdx_arena *arena, sdx_error *error, sdx_coverage *out);
 
 /* A deep copy: graph, bodies, metadata, types; constants are shared. Values keep their ids and names, nodes their
  * order, so that ids of the original hold in the copy. Operators are resolved and bound again. */
