@@ -5,7 +5,12 @@
 #include "ops/move.h"
 #include <inttypes.h>
 
-enum { TILE = 32, LINE_BYTES = 64 << 10, LINE = 64, FOLD = 4096 }; /* elements, a long line, a cache line, an L1 way */
+enum {
+    TILE = 32,
+    LINE_BYTES = 64 << 10,
+    LINE = 64,
+    FOLD = 2048
+}; /* elements, a long line, a cache line, half an L1 way */
 
 /* Strides in bytes from here on; `size` is that of a run. */
 typedef struct job {
@@ -112,14 +117,20 @@ static void copy_direct(size_t size, int64_t rows, int64_t columns, unsigned cha
 /* Where the lines of the target fall on each other in the cache, they are put together elsewhere and written whole. */
 static void copy_staged(size_t size, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
                         const unsigned char *from, int64_t from_step) {
-    unsigned char staged[LINE * TILE];
+    unsigned char staged[LINE * TILE] __attribute__((uninitialized)); /* every byte that is read is written before */
     int64_t width = (int64_t)size, side = LINE / width < TILE ? LINE / width : TILE;
     for (int64_t r = 0; r < rows; r += side)
         for (int64_t c = 0; c < columns; c += side) {
             int64_t high = rows - r < side ? rows - r : side, wide = columns - c < side ? columns - c : side;
             copy_direct(size, high, wide, staged, LINE, from + r * from_step + c * width, from_step);
-            for (int64_t k = 0; k < wide; k++)
-                memcpy(to + (c + k) * to_step + r * width, staged + k * LINE, (size_t)(high * width));
+            const bool whole = high * width == LINE;
+            for (int64_t k = 0; k < wide; k++) {
+                unsigned char *line = to + (c + k) * to_step + r * width;
+                if (whole)
+                    memcpy(line, staged + k * LINE, LINE);
+                else
+                    memcpy(line, staged + k * LINE, (size_t)(high * width));
+            }
         }
 }
 

@@ -11,8 +11,6 @@
 #else
 #define MR 4
 #endif
-/* Not cleared first, whatever the flags say: every element that is read is written before. */
-#define RAW      __attribute__((uninitialized))
 #define CHAIN    128
 #define PREFETCH 32 /* steps of k that give time to fetch C */
 #if defined(__clang__)

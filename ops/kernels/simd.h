@@ -41,6 +41,9 @@
 #include "ops/kernels/generic/simd_generic.h"
 #endif
 
+/* Of an array: not cleared first, whatever the flags say; every element that is read is written before. */
+#define RAW __attribute__((uninitialized))
+
 /* ---- The same at every level ----------------------------------------------------------------------------------- */
 
 static inline vf vf_from_bits(vi a) { return (vf)a; }

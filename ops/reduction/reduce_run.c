@@ -182,10 +182,13 @@ static double as_f64(const reduction *r, accumulator a) {
 /* Mean of integers truncates; of none of them, it is 0. */
 static void means(const reduction *r, const accumulator *acc, int64_t n, accumulator *done) {
     const int64_t count = r->length;
+    const double divisor = (double)count;
+    if (r->sum == SDX_F64) {
+        r->kernels->binary(SDX_BINARY_Div, SDX_F64)(acc, 1, &divisor, 0, done, n);
+        return;
+    }
     for (int64_t k = 0; k < n; k++) {
-        if (r->sum == SDX_F64)
-            done[k].f = acc[k].f / (double)count;
-        else if (count == 0)
+        if (count == 0)
             done[k].i = 0;
         else if (r->sum == SDX_U64)
             done[k].u = acc[k].u / (uint64_t)count;
@@ -217,16 +220,21 @@ static void finish(const reduction *r, int64_t first, int64_t n, const accumulat
 
 /* ---- Whole outputs at once ---- */
 
-static void whole_piece(const reduction *r, int64_t first, int64_t n) {
+static void whole_log_sum_exp(const reduction *r, int64_t first, int64_t n) {
     accumulator acc[PIECE];
     double most[PIECE], shift[PIECE], buffer[PIECE];
-    if (r->kind == SDX_REDUCE_LOG_SUM_EXP) {
-        reduce_piece(r, SDX_REDUCER_MAX, first, n, 0, r->length, acc, NULL, buffer);
-        for (int64_t k = 0; k < n; k++) most[k] = acc[k].f;
-        finite_shift(acc, n, shift);
-    }
+    reduce_piece(r, SDX_REDUCER_MAX, first, n, 0, r->length, acc, NULL, buffer);
+    for (int64_t k = 0; k < n; k++) most[k] = acc[k].f;
+    finite_shift(acc, n, shift);
     reduce_piece(r, reducer_of(r->kind), first, n, 0, r->length, acc, shift, buffer);
     finish(r, first, n, acc, most);
+}
+
+static void whole_piece(const reduction *r, int64_t first, int64_t n) {
+    accumulator acc[PIECE];
+    double buffer[PIECE];
+    reduce_piece(r, reducer_of(r->kind), first, n, 0, r->length, acc, NULL, buffer);
+    finish(r, first, n, acc, NULL);
 }
 
 static void whole_chunk(void *argument, int64_t begin, int64_t end, int worker) {
@@ -234,7 +242,7 @@ static void whole_chunk(void *argument, int64_t begin, int64_t end, int worker) 
     const reduction *r = argument;
     for (int64_t first = begin, n; first < end; first += n) {
         n = piece_length(r, first, end);
-        whole_piece(r, first, n);
+        (r->kind == SDX_REDUCE_LOG_SUM_EXP ? whole_log_sum_exp : whole_piece)(r, first, n);
     }
 }
 

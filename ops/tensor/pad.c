@@ -115,7 +115,13 @@ typedef struct pad_job {
 } pad_job;
 
 static void fill_run(const pad_job *job, char *to, int64_t n) {
-    for (int64_t i = 0; i < n; i++) sdx_copy_run(to + i * (int64_t)job->size, job->fill, job->size);
+    const size_t bytes = (size_t)n * job->size;
+    if (n <= 0) return;
+    sdx_copy_run(to, job->fill, job->size);
+    for (size_t done = job->size, part; done < bytes; done += part) {
+        part = done < bytes - done ? done : bytes - done;
+        memcpy(to + done, to, part);
+    }
 }
 
 /* One line along the innermost dimension; `row` NULL: all of it is the constant. */
@@ -127,6 +133,13 @@ static void pad_line(const pad_job *job, char *to, const char *row) {
     int64_t shift = plan->before[d] > 0 ? plan->before[d] : 0;
     if (!row) {
         fill_run(job, to, plan->out[d]);
+        return;
+    }
+    if (job->mode == PAD_CONSTANT && job->high > job->low) {
+        fill_run(job, to, job->low);
+        memcpy(to + job->low * width, row + (first + job->low - shift) * width,
+               (size_t)((job->high - job->low) * width));
+        fill_run(job, to + job->high * width, plan->out[d] - job->high);
         return;
     }
     for (int64_t i = 0; i < plan->out[d]; i++) {
@@ -170,6 +183,23 @@ static sdx_status pad_plan_of(sdx_compute *compute, const pad_params *p, pad_pla
     return pad_resolve(compute->error, p, &in, pads, n_pads, given ? axes : NULL, n_axes, plan);
 }
 
+/* A dimension without pads joins the one before it, so that lines get long. For constants only: the other modes repeat
+ * elements of one dimension. */
+static void pad_merge(pad_plan *plan) {
+    int kept = 0;
+    for (int d = 1; d < plan->rank; d++) {
+        const int64_t n = plan->in[d];
+        if (plan->before[d] == 0 && plan->after[d] == 0) {
+            plan->in[kept] *= n, plan->before[kept] *= n, plan->after[kept] *= n, plan->out[kept] *= n;
+            continue;
+        }
+        kept++;
+        plan->in[kept] = n, plan->out[kept] = plan->out[d];
+        plan->before[kept] = plan->before[d], plan->after[kept] = plan->after[d];
+    }
+    plan->rank = kept + 1;
+}
+
 static sdx_status pad_compute(sdx_compute *compute, const void *params) {
     const pad_params *p = params;
     const sdx_tensor *in = compute->in[0], *value = compute->n_in > 2 ? compute->in[2] : NULL;
@@ -184,7 +214,8 @@ static sdx_status pad_compute(sdx_compute *compute, const void *params) {
                         value->count);
     pad_job job = {.plan = &plan, .mode = p->mode, .size = sdx_dtype_size(in->dtype), .in = in->data, .out = out->data};
     if (value) memcpy(job.fill, value->data, job.size);
-    sdx_strides(in->rank, in->dim, job.stride);
+    if (p->mode == PAD_CONSTANT) pad_merge(&plan);
+    sdx_strides(plan.rank, plan.in, job.stride);
     int last = plan.rank - 1;
     job.low = plan.before[last] > 0 ? plan.before[last] : 0;
     job.high = plan.out[last] - (plan.after[last] > 0 ? plan.after[last] : 0);
