@@ -4,6 +4,7 @@
  * differentiated; equal nodes of the copy and the original become one in a later pass. */
 #include "runtime/load/load.h"
 #include "runtime/train/autodiff.h"
+#include "runtime/train/portable.h"
 #include <string.h>
 
 typedef struct piece {
@@ -104,6 +105,7 @@ sdx_status sdx_autodiff_expand(sdx_graph *graph, sdx_error *error) {
         char place[256];
         sdx_node_place(graph, node, place, sizeof place);
         if (expand_node(graph, node, error)) return sdx_error_context(error, "%s", place);
+        if (find_gradient(graph)) SDX_TRY(sdx_make_portable(graph, true, error)); /* it may be of what was emitted */
     }
     for (int i = 0; i < graph->n_nodes; i++)
         for (int b = 0; b < graph->nodes[i]->n_bodies; b++)

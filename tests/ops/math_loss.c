@@ -83,7 +83,7 @@ const sdx_case sdx_cases[] = {
         .dims = "C=2..20", BOTH, .reference = sce),
     SCE("large_scores", 13, .inputs = "f32[1,3]={1000 1001 -1000} i64[1]={0}", .expect = "f32[]={1.3132617}"),
     SCE("label_high", 13, .inputs = "f32[2,3]=normal i64[2]={0 3}", .fails = SDX_VALUE,
-        .says = "entry 1 of input 'labels' is 3"),
+        .says = "label 3 at position 1 of input 'labels'"),
     SCE("bad_dims", 13, .inputs = "f32[2,3,4]=normal i64[2,5]=const(0)", .fails = SDX_SHAPE,
         .says = "dimensions of scores and labels: 4 and 5"),
 };
