@@ -152,7 +152,8 @@ sdx_string sdx_compute_string(sdx_compute *compute, const char *data, size_t siz
 
 /* ---- grad: emits nodes ------------------------------------------------------------------------------------------ */
 
-typedef struct sdx_grad {
+typedef struct sdx_grad sdx_grad;
+struct sdx_grad {
     sdx_patch *patch;
     const sdx_node *node;
     const sdx_id *dY;   /* gradient of each output; SDX_NONE where nothing flows */
@@ -160,7 +161,17 @@ typedef struct sdx_grad {
     const bool *needed; /* per input */
     sdx_error *error;
     bool exact; /* to set: each dX has the shape of its input already, there is no broadcast to undo */
-} sdx_grad;
+    /* What bodies of the node capture and what needs a gradient; dC is to be set as dX is. */
+    int n_captured;
+    const sdx_id *captured;
+    sdx_id *dC;
+    /* For bodies. reach: sets depends[] of the values of `body` that those set already reach. walk: emits, into the
+     * patch of a body, the gradients of xs for given gradients of ys; SDX_NONE where nothing flows. Values of the body
+     * have types; its nodes may be new. */
+    sdx_status (*reach)(const sdx_grad *grad, const sdx_graph *body, bool *depends);
+    sdx_status (*walk)(const sdx_grad *grad, sdx_patch *body, int n_ys, const sdx_id *ys, const sdx_id *dys, int n_xs,
+                       const sdx_id *xs, sdx_id *dxs);
+};
 
 /* ---- the operator ----------------------------------------------------------------------------------------------- */
 

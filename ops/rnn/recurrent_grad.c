@@ -595,5 +595,6 @@ sdx_status sdx_recurrent_grad(sdx_grad *grad, const void *params) {
                                         : "forward");
     for (int k = 0; k < n_out; k++)
         if (gradient_of[k] < node->n_in && grad->needed[gradient_of[k]]) grad->dX[gradient_of[k]] = back->out[k];
+    grad->exact = true;
     return grad->patch->status;
 }

@@ -37,7 +37,7 @@ static sdx_status copy_values(const sdx_graph *from, sdx_graph *to, sdx_error *e
 
 static sdx_status copy_into(const sdx_graph *from, sdx_graph *to, sdx_error *error);
 
-static sdx_graph *copy_body(const sdx_graph *body, sdx_graph *parent, sdx_error *error) {
+sdx_graph *sdx_graph_copy_body(const sdx_graph *body, sdx_graph *parent, sdx_error *error) {
     sdx_graph *to = sdx_graph_create(parent->arena, body->name, parent, error);
     if (!to || copy_into(body, to, error) == SDX_OK) return to;
     sdx_graph_release(to);
@@ -52,7 +52,7 @@ static sdx_status copy_graphs(sdx_graph *graph, sdx_node *node, const sdx_attr *
     sdx_graph **bodies = SDX_NEW_ARRAY(graph->arena, sdx_graph *, n, error);
     sdx_status status = bodies ? SDX_OK : failed(error);
     for (size_t k = 0; k < n && status == SDX_OK; k++) {
-        bodies[k] = copy_body(one ? from->graph : from->graphs[k], graph, error);
+        bodies[k] = sdx_graph_copy_body(one ? from->graph : from->graphs[k], graph, error);
         if (!bodies[k]) status = failed(error);
     }
     if (one && bodies)

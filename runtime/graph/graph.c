@@ -157,6 +157,11 @@ void sdx_graph_set_constant(sdx_graph *graph, sdx_id id, sdx_value *constant) {
 
 void sdx_graph_clear_outputs(sdx_graph *graph) { graph->n_outputs = 0; }
 
+void sdx_graph_clear_inputs(sdx_graph *graph) {
+    for (int k = 0; k < graph->n_inputs; k++) graph->values[graph->inputs[k]].is_input = false;
+    graph->n_inputs = 0;
+}
+
 sdx_status sdx_graph_make_input(sdx_graph *graph, sdx_id id, sdx_error *error) {
     if (!graph->values[id].is_input) SDX_TRY(sdx_graph_add_input(graph, id, error));
     sdx_graph_set_constant(graph, id, NULL);

@@ -116,8 +116,9 @@ void sdx_graph_release(sdx_graph *graph); /* drops retained values of the graph 
 sdx_id sdx_graph_add_value(sdx_graph *graph, const char *name, const sdx_type *type, sdx_error *error);
 sdx_status sdx_graph_add_input(sdx_graph *graph, sdx_id id, sdx_error *error);
 sdx_status sdx_graph_add_output(sdx_graph *graph, sdx_id id, sdx_error *error);
-/* Forgets the outputs; their values stay. */
+/* Forgets them; their values stay. */
 void sdx_graph_clear_outputs(sdx_graph *graph);
+void sdx_graph_clear_inputs(sdx_graph *graph);
 /* A constant becomes an input without a default: behind the others, where it was none. */
 sdx_status sdx_graph_make_input(sdx_graph *graph, sdx_id id, sdx_error *error);
 void sdx_graph_set_constant(sdx_graph *graph, sdx_id id, sdx_value *constant); /* retained; type is set from it */
@@ -128,6 +129,8 @@ sdx_status sdx_graph_add_capture(sdx_graph *body, sdx_id outer, sdx_id inner, sd
 /* Everything in `from`, with the same ids, into the empty main graph `to`: operators are taken over, not yet bound;
  * constants are shared. */
 sdx_status sdx_graph_copy(const sdx_graph *from, sdx_graph *to, sdx_error *error);
+/* The same for a body: a graph in `parent`, whose ids its captures keep naming; NULL on failure. */
+sdx_graph *sdx_graph_copy_body(const sdx_graph *body, sdx_graph *parent, sdx_error *error);
 
 /* Appends; strings and arrays are copied. */
 sdx_node *sdx_graph_add_node(sdx_graph *graph, const char *domain, const char *op_type, const char *name, int n_in,

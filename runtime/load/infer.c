@@ -230,17 +230,41 @@ sdx_status sdx_infer_again(sdx_graph *graph, const sdx_node *node, sdx_arena *sc
     return infer_and_store(&s, node, scratch, error);
 }
 
-static sdx_status settle(sdx_graph *graph, sdx_arena *scratch, sdx_error *error) {
+static sdx_status bind_new(sdx_graph *graph, sdx_error *error) {
     for (int k = 0; k < graph->n_nodes; k++) {
         sdx_node *node = graph->nodes[k];
-        if (!node->op) {
-            SDX_TRY(sdx_bind_node(graph, node, error));
-            SDX_TRY(sdx_infer_again(graph, node, scratch, error));
-            sdx_arena_reset(scratch);
-        }
-        for (int b = 0; b < node->n_bodies; b++) SDX_TRY(settle(node->bodies[b], scratch, error));
+        if (!node->row) SDX_TRY(sdx_bind_node(graph, node, error));
+        for (int b = 0; b < node->n_bodies; b++) SDX_TRY(bind_new(node->bodies[b], error));
     }
     return SDX_OK;
+}
+
+static sdx_status settle(sdx_graph *graph, sdx_arena *scratch, sdx_error *error);
+
+/* A new node's bodies are inferred with it; in those of others there may be new ones. */
+static sdx_status settle_one(sdx_graph *graph, sdx_node *node, sdx_arena *scratch, sdx_error *error) {
+    if (node->row) {
+        for (int b = 0; b < node->n_bodies; b++) SDX_TRY(settle(node->bodies[b], scratch, error));
+        return SDX_OK;
+    }
+    SDX_TRY(sdx_bind_node(graph, node, error));
+    for (int b = 0; b < node->n_bodies; b++) SDX_TRY(bind_new(node->bodies[b], error));
+    sdx_status status = sdx_infer_again(graph, node, scratch, error);
+    sdx_arena_reset(scratch);
+    return status;
+}
+
+static sdx_status settle(sdx_graph *graph, sdx_arena *scratch, sdx_error *error) {
+    for (int k = 0; k < graph->n_nodes; k++) SDX_TRY(settle_one(graph, graph->nodes[k], scratch, error));
+    return SDX_OK;
+}
+
+sdx_status sdx_settle_node(sdx_graph *graph, sdx_node *node, sdx_error *error) {
+    sdx_arena scratch;
+    sdx_arena_init(&scratch, graph->arena->memory);
+    sdx_status status = settle_one(graph, node, &scratch, error);
+    sdx_arena_release(&scratch);
+    return status;
 }
 
 sdx_status sdx_settle_graph(sdx_graph *graph, sdx_error *error) {

@@ -32,6 +32,8 @@ sdx_status sdx_infer_again(sdx_graph *graph, const sdx_node *node, sdx_arena *sc
 
 /* Binds what a patch emitted, bodies included, and finds the types of its outputs. */
 sdx_status sdx_settle_graph(sdx_graph *graph, sdx_error *error);
+/* The same for one node whose inputs are settled. */
+sdx_status sdx_settle_node(sdx_graph *graph, sdx_node *node, sdx_error *error);
 
 /* The model as a ModelProto tree in `arena`, for the encoder. */
 struct Onnx__ModelProto;

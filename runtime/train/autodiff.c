@@ -19,34 +19,16 @@ typedef struct walk {
 /* Binds and infers what has been emitted since the last call, so that types can be asked for. */
 static sdx_status settle(walk *w) {
     SDX_TRY(w->patch->status);
-    sdx_graph *graph = w->graph;
-    for (; w->settled < graph->n_nodes; w->settled++) {
-        sdx_node *node = graph->nodes[w->settled];
-        SDX_TRY(sdx_bind_node(graph, node, w->error));
-        const sdx_type **in = SDX_NEW_ARRAY(graph->arena, const sdx_type *, node->n_in + 1, w->error);
-        const sdx_tensor **value = SDX_NEW_ARRAY(graph->arena, const sdx_tensor *, node->n_in + 1, w->error);
-        bool *wanted = SDX_NEW_ARRAY(graph->arena, bool, node->n_out + 1, w->error);
-        sdx_type *out = SDX_NEW_ARRAY(graph->arena, sdx_type, node->n_out + 1, w->error);
-        if (!in || !value || !wanted || !out) return w->error->status;
-        for (int k = 0; k < node->n_in; k++) {
-            if (node->in[k] == SDX_NONE) continue;
-            const sdx_graph_value *v = &graph->values[node->in[k]];
-            in[k] = &v->type;
-            if (v->constant && v->constant->kind == SDX_TENSOR) value[k] = &v->constant->tensor;
-        }
-        for (int k = 0; k < node->n_out; k++) wanted[k] = node->out[k] != SDX_NONE;
-        SDX_TRY(sdx_infer_node(graph, node, in, value, wanted, 1, graph->arena, w->error, out));
-        for (int k = 0; k < node->n_out; k++)
-            if (wanted[k]) graph->values[node->out[k]].type = out[k];
-    }
+    for (; w->settled < w->graph->n_nodes; w->settled++)
+        SDX_TRY(sdx_settle_node(w->graph, w->graph->nodes[w->settled], w->error));
     return SDX_OK;
 }
 
 static const sdx_type *type_of(const walk *w, sdx_id id) { return &w->graph->values[id].type; }
 
 /* Integers, bools and strings have no derivative. */
-static bool carries(const walk *w, sdx_id id) {
-    const sdx_type *type = type_of(w, id);
+static bool carries(const sdx_graph *graph, sdx_id id) {
+    const sdx_type *type = &graph->values[id].type;
     int class = sdx_dtype_class(type->dtype);
     return type->kind != SDX_TENSOR || type->dtype == SDX_UNDEFINED || class == SDX_CLASS_FLOAT ||
            class == SDX_CLASS_COMPLEX;
@@ -126,15 +108,66 @@ static sdx_status accumulate(walk *w, sdx_id input, sdx_id gradient, bool exact)
     return settle(w);
 }
 
+/* Values of the graph that bodies of the node read, each once. */
+static sdx_status find_captured(walk *w, const sdx_node *node, int *n, sdx_id **out) {
+    int most = 0;
+    *n = 0;
+    for (int b = 0; b < node->n_bodies; b++) most += node->bodies[b]->n_captures;
+    *out = SDX_NEW_ARRAY(w->graph->arena, sdx_id, most + 1, w->error);
+    if (!*out) return w->error->status;
+    for (int b = 0; b < node->n_bodies; b++)
+        for (int k = 0; k < node->bodies[b]->n_captures; k++) {
+            const sdx_id outer = node->bodies[b]->captures[k].outer;
+            bool seen = outer >= w->values_before || !w->depends[outer];
+            for (int j = 0; j < *n; j++) seen |= (*out)[j] == outer;
+            if (!seen) (*out)[(*n)++] = outer;
+        }
+    return SDX_OK;
+}
+
+static sdx_status reach(const sdx_grad *grad, const sdx_graph *body, bool *depends);
+static sdx_status walk_body(const sdx_grad *grad, sdx_patch *body, int n_ys, const sdx_id *ys, const sdx_id *dys,
+                            int n_xs, const sdx_id *xs, sdx_id *dxs);
+
+static sdx_status call_gradient(walk *w, const sdx_node *node, const sdx_id *dY, sdx_id *dX, const bool *needed,
+                                int n_captured, const sdx_id *captured) {
+    char place[256];
+    sdx_id *dC = SDX_NEW_ARRAY(w->graph->arena, sdx_id, n_captured + 1, w->error);
+    if (!dC) return w->error->status;
+    if (!node->op->grad)
+        return sdx_fail(w->error, SDX_UNSUPPORTED, "%s: this operator has no gradient",
+                        sdx_node_place(w->graph, node, place, sizeof place));
+    for (int k = 0; k < n_captured; k++) dC[k] = SDX_NONE;
+    w->patch->origin = node;
+    sdx_grad grad = {.patch = w->patch,
+                     .node = node,
+                     .dY = dY,
+                     .dX = dX,
+                     .needed = needed,
+                     .error = w->error,
+                     .n_captured = n_captured,
+                     .captured = captured,
+                     .dC = dC,
+                     .reach = reach,
+                     .walk = walk_body};
+    SDX_TRY(node->op->grad(&grad, node->params));
+    SDX_TRY(settle(w));
+    for (int k = 0; k < node->n_in; k++)
+        if (needed[k] && dX[k] != SDX_NONE) SDX_TRY(accumulate(w, node->in[k], dX[k], grad.exact));
+    for (int k = 0; k < n_captured; k++)
+        if (dC[k] != SDX_NONE) SDX_TRY(accumulate(w, captured[k], dC[k], grad.exact));
+    return SDX_OK;
+}
+
 static sdx_status step_back(walk *w, const sdx_node *node) {
-    int n = node->n_in > node->n_out ? node->n_in : node->n_out;
-    sdx_id *dY = SDX_NEW_ARRAY(w->graph->arena, sdx_id, n + 1, w->error);
+    int n = node->n_in > node->n_out ? node->n_in : node->n_out, n_captured = 0;
+    sdx_id *dY = SDX_NEW_ARRAY(w->graph->arena, sdx_id, n + 1, w->error), *captured = NULL;
     sdx_id *dX = SDX_NEW_ARRAY(w->graph->arena, sdx_id, n + 1, w->error);
     bool *needed = SDX_NEW_ARRAY(w->graph->arena, bool, n + 1, w->error);
     if (!dY || !dX || !needed) return w->error->status;
     bool flows = false, any = false;
     for (int k = 0; k < node->n_out; k++) {
-        dY[k] = node->out[k] == SDX_NONE ? SDX_NONE : w->gradient[node->out[k]];
+        dY[k] = node->out[k] == SDX_NONE || node->out[k] >= w->values_before ? SDX_NONE : w->gradient[node->out[k]];
         flows |= dY[k] != SDX_NONE;
     }
     for (int k = 0; k < node->n_in; k++) {
@@ -142,47 +175,79 @@ static sdx_status step_back(walk *w, const sdx_node *node) {
         needed[k] = node->in[k] != SDX_NONE && w->depends[node->in[k]];
         any |= needed[k];
     }
-    if (!flows || !any) return SDX_OK;
-    char place[256];
-    if (!node->op->grad)
-        return sdx_fail(w->error, SDX_UNSUPPORTED, "%s: this operator has no gradient",
-                        sdx_node_place(w->graph, node, place, sizeof place));
-    w->patch->origin = node;
-    sdx_grad grad = {w->patch, node, dY, dX, needed, w->error, false};
-    SDX_TRY(node->op->grad(&grad, node->params));
-    SDX_TRY(settle(w));
-    for (int k = 0; k < node->n_in; k++)
-        if (needed[k] && dX[k] != SDX_NONE) SDX_TRY(accumulate(w, node->in[k], dX[k], grad.exact));
-    return SDX_OK;
+    if (!flows) return SDX_OK;
+    SDX_TRY(find_captured(w, node, &n_captured, &captured));
+    if (!any && !n_captured) return SDX_OK;
+    return call_gradient(w, node, dY, dX, needed, n_captured, captured);
 }
 
-static void mark_dependent(walk *w, const sdx_id *xs, int n) {
-    for (int k = 0; k < n; k++) w->depends[xs[k]] = carries(w, xs[k]);
-    for (int i = 0; i < w->n_before; i++) {
-        const sdx_node *node = w->graph->nodes[i];
-        bool from_x = false;
-        for (int k = 0; k < node->n_in; k++) from_x |= node->in[k] != SDX_NONE && w->depends[node->in[k]];
-        for (int k = 0; from_x && k < node->n_out; k++)
-            if (node->out[k] != SDX_NONE) w->depends[node->out[k]] = carries(w, node->out[k]);
+static bool reads_any(const sdx_node *node, const bool *depends) {
+    for (int k = 0; k < node->n_in; k++)
+        if (node->in[k] != SDX_NONE && depends[node->in[k]]) return true;
+    for (int b = 0; b < node->n_bodies; b++)
+        for (int k = 0; k < node->bodies[b]->n_captures; k++)
+            if (depends[node->bodies[b]->captures[k].outer]) return true;
+    return false;
+}
+
+static void mark_dependent(const sdx_graph *graph, bool *depends) {
+    for (int id = 0; id < graph->n_values; id++) depends[id] = depends[id] && carries(graph, id);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const sdx_node *node = graph->nodes[i];
+        if (!reads_any(node, depends)) continue;
+        for (int k = 0; k < node->n_out; k++)
+            if (node->out[k] != SDX_NONE) depends[node->out[k]] = carries(graph, node->out[k]);
     }
 }
 
-sdx_status sdx_autodiff(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, sdx_id *out) {
+static sdx_status reach(const sdx_grad *grad, const sdx_graph *body, bool *depends) {
+    (void)grad;
+    mark_dependent(body, depends);
+    return SDX_OK;
+}
+
+static sdx_status begin(walk *w, sdx_patch *patch, const sdx_id *xs, int n) {
     sdx_graph *graph = patch->graph;
-    walk w = {.patch = patch,
-              .graph = graph,
-              .error = patch->error,
-              .n_before = graph->n_nodes,
-              .values_before = graph->n_values,
-              .settled = graph->n_nodes};
-    w.depends = SDX_NEW_ARRAY(graph->arena, bool, w.values_before, w.error);
-    w.gradient = SDX_NEW_ARRAY(graph->arena, sdx_id, w.values_before, w.error);
-    if (!w.depends || !w.gradient) return w.error->status;
-    for (int v = 0; v < w.values_before; v++) w.gradient[v] = SDX_NONE;
-    mark_dependent(&w, xs, n);
+    *w = (walk){.patch = patch, .graph = graph, .error = patch->error, .n_before = graph->n_nodes};
+    w->values_before = graph->n_values;
+    w->settled = graph->n_nodes;
+    w->depends = SDX_NEW_ARRAY(graph->arena, bool, w->values_before, w->error);
+    w->gradient = SDX_NEW_ARRAY(graph->arena, sdx_id, w->values_before, w->error);
+    if (!w->depends || !w->gradient) return w->error->status;
+    for (int v = 0; v < w->values_before; v++) w->gradient[v] = SDX_NONE;
+    for (int k = 0; k < n; k++) w->depends[xs[k]] = true;
+    mark_dependent(graph, w->depends);
+    return SDX_OK;
+}
+
+static sdx_status walk_back(walk *w) {
+    const sdx_node *origin = w->patch->origin;
+    SDX_TRY(settle(w));
+    for (int i = w->n_before - 1; i >= 0; i--) SDX_TRY(step_back(w, w->graph->nodes[i]));
+    w->patch->origin = origin;
+    return SDX_OK;
+}
+
+/* Nested as deep as bodies are. */
+static sdx_status walk_body(const sdx_grad *grad, sdx_patch *body, int n_ys, const sdx_id *ys, const sdx_id *dys,
+                            int n_xs, const sdx_id *xs, sdx_id *dxs) {
+    walk w;
+    (void)grad;
+    SDX_TRY(body->status);
+    SDX_TRY(sdx_settle_graph(body->graph, body->error));
+    SDX_TRY(begin(&w, body, xs, n_xs));
+    for (int k = 0; k < n_ys; k++)
+        if (w.depends[ys[k]]) SDX_TRY(accumulate(&w, ys[k], dys[k], true));
+    SDX_TRY(walk_back(&w));
+    for (int k = 0; k < n_xs; k++) dxs[k] = w.gradient[xs[k]];
+    return SDX_OK;
+}
+
+sdx_status sdx_autodiff(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, sdx_id *out) {
+    walk w;
+    SDX_TRY(begin(&w, patch, xs, n));
     w.gradient[y] = filled_like(&w, y, 1);
-    SDX_TRY(settle(&w));
-    for (int i = w.n_before - 1; i >= 0; i--) SDX_TRY(step_back(&w, graph->nodes[i]));
+    SDX_TRY(walk_back(&w));
     for (int k = 0; k < n; k++) out[k] = w.gradient[xs[k]] == SDX_NONE ? filled_like(&w, xs[k], 0) : w.gradient[xs[k]];
     return settle(&w);
 }

@@ -56,6 +56,8 @@ static sdx_status copy_nodes(piece *p, int n_nodes, sdx_id y) {
         SDX_TRY(p->patch->status);
         twin->op = node->op;
         twin->version = node->version;
+        twin->since = node->since;
+        twin->row = node->row;
         twin->params = node->params;
         for (int k = 0; k < node->n_out; k++) {
             if (node->out[k] == SDX_NONE) continue;
