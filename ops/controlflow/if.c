@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * If: runs one of two bodies without inputs, by a condition of one element. */
 #include "ops/controlflow/body.h"
+#include "ops/controlflow/body_grad.h"
 
 typedef struct if_params {
     int then_branch, else_branch;
@@ -79,6 +80,34 @@ static sdx_status if_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+/* A branch that walks its own way again and then back, and gives a gradient for each captured value. */
+static sdx_status branch_back(sdx_grad *grad, const sdx_graph *branch, sdx_node *node, const char *name) {
+    sdx_body_grad b;
+    SDX_TRY(sdx_body_grad_begin(&b, grad, branch));
+    for (int k = 0; k < grad->node->n_out; k++)
+        if (grad->dY[k] != SDX_NONE) sdx_body_grad_y(&b, branch->outputs[k], sdx_body_grad_capture(&b, grad->dY[k]));
+    for (int k = 0; k < grad->n_captured; k++) sdx_body_grad_x(&b, sdx_body_grad_capture(&b, grad->captured[k]));
+    SDX_TRY(sdx_body_grad_walk(&b));
+    for (int k = 0; k < grad->n_captured; k++) sdx_body_grad_output(&b, b.dxs[k], b.xs[k]);
+    return sdx_body_grad_end(&b, node, name);
+}
+
+/* If by the same condition. Where that is known, the other branch may not fit: the one that is taken stands for both.
+ */
+static sdx_status if_grad(sdx_grad *grad, const void *params) {
+    const if_params *p = params;
+    const sdx_value *known = grad->patch->graph->values[grad->node->in[0]].constant;
+    const bool decided = known && known->kind == SDX_TENSOR && known->tensor.count == 1;
+    const bool taken = decided && *(const bool *)known->tensor.data;
+    sdx_graph *const *bodies = grad->node->bodies;
+    sdx_node *node = sdx_patch_node(grad->patch, "", "If", 1, grad->node->in, grad->n_captured);
+    SDX_TRY(branch_back(grad, bodies[decided && !taken ? p->else_branch : p->then_branch], node, "then_branch"));
+    SDX_TRY(branch_back(grad, bodies[decided && taken ? p->then_branch : p->else_branch], node, "else_branch"));
+    for (int k = 0; k < grad->n_captured; k++) grad->dC[k] = node->out[k];
+    grad->exact = true;
+    return grad->patch->status;
+}
+
 const sdx_op sdx_op_If = {
     .domain = "",
     .name = "If",
@@ -87,4 +116,5 @@ const sdx_op sdx_op_If = {
     .bind = if_bind,
     .infer = if_infer,
     .compute = if_compute,
+    .grad = if_grad,
 };

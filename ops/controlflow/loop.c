@@ -2,13 +2,10 @@
  * Loop: body(iteration, condition, carried...) -> (condition, carried..., scanned...), at most M times. Without input
  * 'cond' the body's condition is ignored, as the specification says. What the body scans is stacked along a new first
  * axis. */
+#include "ops/controlflow/loop.h"
 #include "ops/controlflow/body.h"
 #include <inttypes.h>
 #include <string.h>
-
-typedef struct loop_params {
-    int body;
-} loop_params;
 
 #define OLD_SIGNATURE "M:I? cond:B? v_initial:V** -> v_final_and_scan_outputs:V**"
 #define SIGNATURE     "M:I? cond:B? v_initial:V**0 -> v_final_and_scan_outputs:V**"
@@ -27,7 +24,7 @@ static const sdx_op_version versions[] = {
 };
 
 static sdx_status loop_bind(sdx_bind *bind, void *params) {
-    loop_params *p = params;
+    sdx_loop_params *p = params;
     p->body = sdx_bind_body(bind, "body");
     return bind->status;
 }
@@ -79,7 +76,7 @@ static int64_t known_trips(const sdx_infer *infer) {
 }
 
 static sdx_status loop_infer(sdx_infer *infer, const void *params) {
-    const loop_params *p = params;
+    const sdx_loop_params *p = params;
     const sdx_graph *body = infer->node->bodies[p->body];
     int n_carried = infer->n_in > 2 ? infer->n_in - 2 : 0;
     SDX_TRY(check_arity(infer, body, n_carried));
@@ -246,7 +243,7 @@ static sdx_status run_loop(loop_state *loop) {
 }
 
 static sdx_status loop_compute(sdx_compute *compute, const void *params) {
-    const loop_params *p = params;
+    const sdx_loop_params *p = params;
     loop_state loop = {.compute = compute, .body = compute->node->bodies[p->body], .index = p->body};
     loop.n_carried = compute->n_in > 2 ? compute->n_in - 2 : 0;
     loop.n_scans = loop.body->n_outputs - 1 - loop.n_carried;
@@ -266,8 +263,9 @@ const sdx_op sdx_op_Loop = {
     .domain = "",
     .name = "Loop",
     .versions = versions,
-    .params_size = sizeof(loop_params),
+    .params_size = sizeof(sdx_loop_params),
     .bind = loop_bind,
     .infer = loop_infer,
     .compute = loop_compute,
+    .grad = sdx_loop_grad,
 };

@@ -2,13 +2,9 @@
  * Scan: body(states..., elements...) -> (states..., scanned...) for each element of the scan inputs along their axes.
  * Version 8 has a leading batch axis instead of choosable axes, and a length for each sequence of the batch; what lies
  * beyond a sequence's length is 0. */
+#include "ops/controlflow/scan.h"
 #include "ops/controlflow/body.h"
 #include <inttypes.h>
-
-typedef struct scan_params {
-    int body, n_elements; /* of the body's inputs, the last ones */
-    sdx_ints in_axes, in_directions, out_axes, out_directions;
-} scan_params;
 
 #define SIGNATURE "initial_state_and_scan_inputs:V** -> final_state_and_scan_outputs:V**"
 #define ATTRIBUTES                                                                                                     \
@@ -37,7 +33,7 @@ static sdx_status check_directions(sdx_bind *bind, const char *name, const sdx_i
 }
 
 static sdx_status scan_bind(sdx_bind *bind, void *params) {
-    scan_params *p = params;
+    sdx_scan_params *p = params;
     int64_t n = sdx_bind_int(bind, "num_scan_inputs");
     if (!bind->status && (n < 1 || n > bind->node->n_in))
         return sdx_bind_fail(bind, SDX_VALUE, "attribute 'num_scan_inputs' is %" PRId64 "; it must be in [1, %d]", n,
@@ -74,7 +70,7 @@ typedef struct scan_counts {
     bool batched;
 } scan_counts;
 
-static scan_counts count(const sdx_node *node, const scan_params *p, int since, int n_in) {
+static scan_counts count(const sdx_node *node, const sdx_scan_params *p, int since, int n_in) {
     scan_counts c = {.first = since < 9 ? 1 : 0, .n_elements = p->n_elements, .batched = since < 9};
     c.n_states = n_in - c.first - p->n_elements;
     c.n_scanned = node->bodies[p->body]->n_outputs - c.n_states;
@@ -86,7 +82,7 @@ static sdx_status check_list(const sdx_infer *infer, const char *name, size_t n,
     return sdx_fail(infer->error, SDX_VALUE, "attribute '%s' has %zu entries; it must have %d", name, n, must);
 }
 
-static sdx_status check_counts(const sdx_infer *infer, const scan_params *p, const scan_counts *c) {
+static sdx_status check_counts(const sdx_infer *infer, const sdx_scan_params *p, const scan_counts *c) {
     const sdx_graph *body = infer->node->bodies[p->body];
     if (c->n_states < 0)
         return sdx_fail(infer->error, SDX_MALFORMED, "%d inputs are given; attribute 'num_scan_inputs' is %d",
@@ -112,7 +108,7 @@ static sdx_status take_axis(sdx_infer *infer, sdx_type *type, int axis, const ch
 }
 
 /* Types of the body's inputs; the length and the batch from them. */
-static sdx_status body_inputs(sdx_infer *infer, const scan_params *p, const scan_counts *c, sdx_type *in,
+static sdx_status body_inputs(sdx_infer *infer, const sdx_scan_params *p, const scan_counts *c, sdx_type *in,
                               int64_t *length, int64_t *batch) {
     for (int k = 0; k < c->n_states + c->n_elements; k++) {
         int axis = 0, j = k - c->n_states;
@@ -127,7 +123,7 @@ static sdx_status body_inputs(sdx_infer *infer, const scan_params *p, const scan
 }
 
 static sdx_status scan_infer(sdx_infer *infer, const void *params) {
-    const scan_params *p = params;
+    const sdx_scan_params *p = params;
     const sdx_graph *body = infer->node->bodies[p->body];
     scan_counts c = count(infer->node, p, infer->since, infer->n_in);
     int64_t length = -1, batch = -1;
@@ -155,7 +151,7 @@ static sdx_status scan_infer(sdx_infer *infer, const void *params) {
 
 typedef struct scan_state {
     sdx_compute *compute;
-    const scan_params *p;
+    const sdx_scan_params *p;
     const sdx_graph *body;
     scan_counts c;
     int64_t extent;              /* of what is stacked: the longest sequence */
@@ -337,7 +333,7 @@ static sdx_status run_batch(scan_state *s, sdx_value **sequences, sdx_value **wh
 }
 
 static sdx_status scan_compute(sdx_compute *compute, const void *params) {
-    const scan_params *p = params;
+    const sdx_scan_params *p = params;
     scan_state s = {.compute = compute,
                     .p = p,
                     .body = compute->node->bodies[p->body],
@@ -362,8 +358,9 @@ const sdx_op sdx_op_Scan = {
     .domain = "",
     .name = "Scan",
     .versions = versions,
-    .params_size = sizeof(scan_params),
+    .params_size = sizeof(sdx_scan_params),
     .bind = scan_bind,
     .infer = scan_infer,
     .compute = scan_compute,
+    .grad = sdx_scan_grad,
 };

@@ -102,6 +102,12 @@ void sdx_patch_ints(sdx_patch *patch, sdx_node *node, const char *name, const in
     sdx_patch_attr(patch, node, &(sdx_attr){.name = name, .type = SDX_ATTR_INTS, .n = n, .ints = values});
 }
 
+void sdx_patch_change_ints(sdx_patch *patch, const sdx_node *node, const char *name, const int64_t *values, size_t n) {
+    sdx_node *owned = (sdx_node *)(uintptr_t)node; /* the graph's, which the patch may change */
+    sdx_patch_ints(patch, owned, name, values, n);
+    owned->row = NULL;
+}
+
 void sdx_patch_float(sdx_patch *patch, sdx_node *node, const char *name, float value) {
     sdx_patch_attr(patch, node, &(sdx_attr){.name = name, .type = SDX_ATTR_FLOAT, .n = 1, .f = value});
 }

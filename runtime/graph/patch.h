@@ -26,6 +26,8 @@ sdx_node *sdx_patch_node(sdx_patch *patch, const char *domain, const char *op_ty
                          int n_out);
 /* Output k of a node that is there: the value, which is made, of this type, where nobody asked for it. */
 sdx_id sdx_patch_output(sdx_patch *patch, const sdx_node *node, int k, const sdx_type *type);
+/* An attribute of a node that is there; it is bound again when the graph is settled. */
+void sdx_patch_change_ints(sdx_patch *patch, const sdx_node *node, const char *name, const int64_t *values, size_t n);
 /* Short forms of the above for the default domain: the first output's id. */
 sdx_id sdx_emit1(sdx_patch *patch, const char *op_type, sdx_id a);
 sdx_id sdx_emit2(sdx_patch *patch, const char *op_type, sdx_id a, sdx_id b);

@@ -166,6 +166,7 @@ static sdx_status step_back(walk *w, const sdx_node *node) {
     bool *needed = SDX_NEW_ARRAY(w->graph->arena, bool, n + 1, w->error);
     if (!dY || !dX || !needed) return w->error->status;
     bool flows = false, any = false;
+    for (int k = 0; k <= n; k++) dY[k] = SDX_NONE; /* a gradient may add outputs */
     for (int k = 0; k < node->n_out; k++) {
         dY[k] = node->out[k] == SDX_NONE || node->out[k] >= w->values_before ? SDX_NONE : w->gradient[node->out[k]];
         flows |= dY[k] != SDX_NONE;

@@ -12,7 +12,8 @@ typedef struct piece {
     sdx_graph *graph;
     sdx_error *error;
     const sdx_node *gradient;
-    sdx_id *copy; /* per value: what stands for it in the copy; SDX_NONE: itself */
+    int n_values; /* that were there before */
+    sdx_id *copy; /* per such value: what stands for it in the copy; SDX_NONE: itself */
 } piece;
 
 static sdx_id find_value(const sdx_graph *graph, sdx_string name) {
@@ -40,31 +41,51 @@ static sdx_status bound_by(piece *p, const char *attribute, int first, int *n) {
     return SDX_OK;
 }
 
+/* Does the node, or a body of it, read something that is mapped? */
+static bool reads_copy(const piece *p, const sdx_node *node) {
+    for (int k = 0; k < node->n_in; k++)
+        if (node->in[k] != SDX_NONE && p->copy[node->in[k]] != SDX_NONE) return true;
+    for (int b = 0; b < node->n_bodies; b++)
+        for (int k = 0; k < node->bodies[b]->n_captures; k++)
+            if (p->copy[node->bodies[b]->captures[k].outer] != SDX_NONE) return true;
+    return false;
+}
+
+/* Attributes of the twin: bodies are copies that capture what is mapped. */
+static sdx_status copy_attributes(piece *p, sdx_node *twin, const sdx_node *node) {
+    for (int k = 0; k < node->n_attrs; k++) {
+        sdx_attr attr = node->attrs[k];
+        if (attr.type == SDX_ATTR_GRAPH) {
+            attr.graph = sdx_graph_copy_body(attr.graph, p->graph, p->error);
+            if (!attr.graph) return p->error->status;
+            sdx_graph_remap_captures(attr.graph, p->copy, p->n_values);
+        }
+        sdx_patch_attr(p->patch, twin, &attr);
+    }
+    return p->patch->status;
+}
+
+static sdx_status copy_node(piece *p, const sdx_node *node) {
+    sdx_id *in = SDX_NEW_ARRAY(p->graph->arena, sdx_id, node->n_in + 1, p->error);
+    if (!in) return p->error->status;
+    for (int k = 0; k < node->n_in; k++)
+        in[k] = node->in[k] == SDX_NONE || p->copy[node->in[k]] == SDX_NONE ? node->in[k] : p->copy[node->in[k]];
+    sdx_node *twin = sdx_patch_node(p->patch, node->domain, node->op_type, node->n_in, in, node->n_out);
+    SDX_TRY(copy_attributes(p, twin, node));
+    twin->op = node->op;
+    twin->version = node->version;
+    twin->since = node->since;
+    SDX_TRY(sdx_settle_node(p->graph, twin, p->error));
+    for (int k = 0; k < node->n_out; k++)
+        if (node->out[k] != SDX_NONE && p->copy[node->out[k]] == SDX_NONE) p->copy[node->out[k]] = twin->out[k];
+    return SDX_OK;
+}
+
 /* Copies, in order, every node that reads something already mapped, up to the producer of y. */
 static sdx_status copy_nodes(piece *p, int n_nodes, sdx_id y) {
-    for (int i = 0; i < n_nodes; i++) {
+    for (int i = 0; i < n_nodes && p->copy[y] == SDX_NONE; i++) {
         const sdx_node *node = p->graph->nodes[i];
-        bool inside = false;
-        for (int k = 0; k < node->n_in; k++) inside |= node->in[k] != SDX_NONE && p->copy[node->in[k]] != SDX_NONE;
-        if (!inside || node == p->gradient) continue;
-        sdx_id *in = SDX_NEW_ARRAY(p->graph->arena, sdx_id, node->n_in + 1, p->error);
-        if (!in) return p->error->status;
-        for (int k = 0; k < node->n_in; k++)
-            in[k] = node->in[k] == SDX_NONE || p->copy[node->in[k]] == SDX_NONE ? node->in[k] : p->copy[node->in[k]];
-        sdx_node *twin = sdx_patch_node(p->patch, node->domain, node->op_type, node->n_in, in, node->n_out);
-        sdx_patch_attrs_of(p->patch, twin, node, NULL, 0);
-        SDX_TRY(p->patch->status);
-        twin->op = node->op;
-        twin->version = node->version;
-        twin->since = node->since;
-        twin->row = node->row;
-        twin->params = node->params;
-        for (int k = 0; k < node->n_out; k++) {
-            if (node->out[k] == SDX_NONE) continue;
-            p->graph->values[twin->out[k]].type = p->graph->values[node->out[k]].type;
-            if (p->copy[node->out[k]] == SDX_NONE) p->copy[node->out[k]] = twin->out[k];
-        }
-        if (p->copy[y] != SDX_NONE) return SDX_OK;
+        if (node != p->gradient && reads_copy(p, node)) SDX_TRY(copy_node(p, node));
     }
     return SDX_OK;
 }
@@ -72,9 +93,10 @@ static sdx_status copy_nodes(piece *p, int n_nodes, sdx_id y) {
 static sdx_status expand_node(sdx_graph *graph, const sdx_node *node, sdx_error *error) {
     sdx_patch patch;
     sdx_patch_begin(&patch, graph, error);
-    piece p = {&patch, graph, error, node, SDX_NEW_ARRAY(graph->arena, sdx_id, graph->n_values, error)};
+    piece p = {&patch, graph, error, node, graph->n_values, NULL};
+    p.copy = SDX_NEW_ARRAY(graph->arena, sdx_id, p.n_values, error);
     if (!p.copy) return error->status;
-    for (sdx_id id = 0; id < graph->n_values; id++) p.copy[id] = SDX_NONE;
+    for (sdx_id id = 0; id < p.n_values; id++) p.copy[id] = SDX_NONE;
     int n_xs = 0, n_zs = 0;
     SDX_TRY(bound_by(&p, "xs", 0, &n_xs));
     SDX_TRY(bound_by(&p, "zs", n_xs, &n_zs));
