@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { X, W, R, B, LENS, H0, C0, P, INPUTS };
+enum { X, W, R, B, LENS, H0, C0, P, INPUTS, GRAD_INPUTS = INPUTS + 4 };
 
 sdx_status sdx_recurrent_bind(sdx_bind *bind, const sdx_cell *cell, sdx_recurrent_params *p) {
     static const char *const ways[] = {"forward", "reverse", "bidirectional", "foward"};
@@ -293,4 +293,57 @@ sdx_status sdx_recurrent_compute(sdx_compute *compute, const void *params) {
     if (compute->n_out > 1) give_state(&q, q.h[q.steps % 2], compute->out[1]);
     if (compute->n_out > 2) give_state(&q, q.c, compute->out[2]);
     return SDX_OK;
+}
+
+/* ---- the gradient of the forward operator ------------------------------------------------------------------------ */
+
+const int sdx_recurrent_gradient_of[SDX_RECURRENT_GRADS] = {X, W, R, B, H0, C0, P};
+
+sdx_status sdx_recurrent_grad_infer(sdx_infer *infer, const void *params) {
+    (void)params;
+    for (int k = 0; k < infer->n_out; k++)
+        if (sdx_recurrent_gradient_of[k] < infer->n_in && infer->in[sdx_recurrent_gradient_of[k]])
+            sdx_infer_same(infer, k, sdx_recurrent_gradient_of[k]);
+        else /* nobody reads it */
+            infer->out[k] = sdx_type_make(infer->in[X]->dtype, 0);
+    return SDX_OK;
+}
+
+/* Y, which may have to be made. */
+static sdx_id states_of(sdx_grad *grad, const sdx_recurrent_params *p) {
+    const sdx_node *node = grad->node;
+    const sdx_graph_value *values = grad->patch->graph->values;
+    const sdx_type *x = &values[node->in[X]].type, *r = &values[node->in[R]].type;
+    sdx_type type = sdx_type_make(x->dtype, 4);
+    const int64_t steps = x->rank == 3 ? x->dim[p->batch_first ? 1 : 0] : -1;
+    const int64_t batch = x->rank == 3 ? x->dim[p->batch_first ? 0 : 1] : -1;
+    type.dim[0] = p->batch_first ? batch : steps;
+    type.dim[1] = p->batch_first ? steps : p->directions;
+    type.dim[2] = p->batch_first ? p->directions : batch;
+    type.dim[3] = r->rank == 3 ? r->dim[2] : -1;
+    return sdx_patch_output(grad->patch, node, 0, &type);
+}
+
+sdx_status sdx_recurrent_grad(sdx_grad *grad, const void *params) {
+    const sdx_recurrent_params *p = params;
+    const sdx_node *node = grad->node;
+    static const char *const replaced[] = {"direction", "output_sequence"};
+    sdx_id in[GRAD_INPUTS];
+    int n_out = 0;
+    for (int k = 0; k < GRAD_INPUTS; k++) in[k] = k < node->n_in ? node->in[k] : SDX_NONE;
+    in[P + 1] = states_of(grad, p);
+    for (int k = 0; k < node->n_out; k++) in[P + 2 + k] = grad->dY[k];
+    for (int k = 0; k < SDX_RECURRENT_GRADS; k++)
+        if (sdx_recurrent_gradient_of[k] < node->n_in && grad->needed[sdx_recurrent_gradient_of[k]]) n_out = k + 1;
+    sdx_node *back = sdx_patch_node(grad->patch, "sdx", p->cell->grad, GRAD_INPUTS, in, n_out);
+    sdx_patch_attrs_of(grad->patch, back, node, replaced, 2);
+    sdx_patch_string(grad->patch, back, "direction",
+                     p->directions == 2 ? "bidirectional"
+                     : p->reverse       ? "reverse"
+                                        : "forward");
+    for (int k = 0; k < n_out; k++)
+        if (sdx_recurrent_gradient_of[k] < node->n_in && grad->needed[sdx_recurrent_gradient_of[k]])
+            grad->dX[sdx_recurrent_gradient_of[k]] = back->out[k];
+    grad->exact = true;
+    return grad->patch->status;
 }

@@ -75,6 +75,8 @@ int64_t sdx_recurrent_hidden(const sdx_infer *infer, const sdx_recurrent_params 
 
 /* ---- backward (recurrent_grad.c) ---- */
 
+enum { SDX_RECURRENT_GRADS = 7 };
+extern const int sdx_recurrent_gradient_of[SDX_RECURRENT_GRADS]; /* which input each output is the gradient of */
 sdx_status sdx_recurrent_grad(sdx_grad *grad, const void *params);
 /* Of the internal operators: inputs of the forward operator, its Y, and the gradients of its outputs that there are. */
 #define SDX_RECURRENT_GRAD_SIGNATURE                                                                                   \

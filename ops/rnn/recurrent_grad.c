@@ -43,18 +43,6 @@ typedef struct backward {
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
-static const int gradient_of[OUTPUTS] = {X, W, R, B, H0, C0, P};
-
-sdx_status sdx_recurrent_grad_infer(sdx_infer *infer, const void *params) {
-    (void)params;
-    for (int k = 0; k < infer->n_out; k++)
-        if (gradient_of[k] < infer->n_in && infer->in[gradient_of[k]])
-            sdx_infer_same(infer, k, gradient_of[k]);
-        else /* nobody reads it */
-            infer->out[k] = sdx_type_make(infer->in[X]->dtype, 0);
-    return SDX_OK;
-}
-
 static void describe(backward *q, const sdx_recurrent_params *p, const struct sdx_kernels *kernels, sdx_dtype dtype,
                      const int64_t *x, int64_t hidden) {
     const sdx_dtype work = sdx_work_dtype(dtype);
@@ -541,7 +529,8 @@ sdx_status sdx_recurrent_grad_compute(sdx_compute *compute, const void *params) 
     place(&q, &room, sdx_pool_threads(compute->pool));
     for (int k = 0; k < compute->n_in && k < INPUTS; k++) q.in[k] = compute->in[k];
     for (int k = 0; k < compute->n_out && k < OUTPUTS; k++)
-        if (gradient_of[k] < compute->n_in && compute->in[gradient_of[k]]) out[k] = compute->out[k];
+        if (sdx_recurrent_gradient_of[k] < compute->n_in && compute->in[sdx_recurrent_gradient_of[k]])
+            out[k] = compute->out[k];
     SDX_TRY(sdx_recurrent_check_lengths(compute->error, q.in[LENS], q.steps));
     q.lengths = q.in[LENS] ? q.in[LENS]->data : NULL;
     SDX_TRY(sdx_for(compute, q.rows, sdx_grain(q.input), read_x, &q));
@@ -557,44 +546,4 @@ sdx_status sdx_recurrent_grad_compute(sdx_compute *compute, const void *params) 
     }
     q.dx_out = out[DX];
     return out[DX] ? sdx_for(compute, q.rows, sdx_grain(q.input), write_dx, &q) : SDX_OK;
-}
-
-/* ---- the gradient of the forward operator ------------------------------------------------------------------------ */
-
-/* Y, which may have to be made. */
-static sdx_id states_of(sdx_grad *grad, const sdx_recurrent_params *p) {
-    const sdx_node *node = grad->node;
-    const sdx_graph_value *values = grad->patch->graph->values;
-    const sdx_type *x = &values[node->in[X]].type, *r = &values[node->in[R]].type;
-    sdx_type type = sdx_type_make(x->dtype, 4);
-    const int64_t steps = x->rank == 3 ? x->dim[p->batch_first ? 1 : 0] : -1;
-    const int64_t batch = x->rank == 3 ? x->dim[p->batch_first ? 0 : 1] : -1;
-    type.dim[0] = p->batch_first ? batch : steps;
-    type.dim[1] = p->batch_first ? steps : p->directions;
-    type.dim[2] = p->batch_first ? p->directions : batch;
-    type.dim[3] = r->rank == 3 ? r->dim[2] : -1;
-    return sdx_patch_output(grad->patch, node, 0, &type);
-}
-
-sdx_status sdx_recurrent_grad(sdx_grad *grad, const void *params) {
-    const sdx_recurrent_params *p = params;
-    const sdx_node *node = grad->node;
-    static const char *const replaced[] = {"direction", "output_sequence"};
-    sdx_id in[INPUTS];
-    int n_out = 0;
-    for (int k = 0; k < INPUTS; k++) in[k] = k < node->n_in ? node->in[k] : SDX_NONE;
-    in[Y] = states_of(grad, p);
-    for (int k = 0; k < node->n_out; k++) in[DY + k] = grad->dY[k];
-    for (int k = 0; k < OUTPUTS; k++)
-        if (gradient_of[k] < node->n_in && grad->needed[gradient_of[k]]) n_out = k + 1;
-    sdx_node *back = sdx_patch_node(grad->patch, "sdx", p->cell->grad, INPUTS, in, n_out);
-    sdx_patch_attrs_of(grad->patch, back, node, replaced, 2);
-    sdx_patch_string(grad->patch, back, "direction",
-                     p->directions == 2 ? "bidirectional"
-                     : p->reverse       ? "reverse"
-                                        : "forward");
-    for (int k = 0; k < n_out; k++)
-        if (gradient_of[k] < node->n_in && grad->needed[gradient_of[k]]) grad->dX[gradient_of[k]] = back->out[k];
-    grad->exact = true;
-    return grad->patch->status;
 }
