@@ -151,6 +151,14 @@ sdx_status cli_write_profile(const sdx_session *session, const char *path, sdx_e
 /* The plan of a model (optimised in full) for these inputs, as text (cli_plan.c). */
 sdx_status cli_print_plan(FILE *file, const sdx_model *model, const cli_inputs *inputs, int threads, sdx_error *error);
 
+typedef struct cli_plan_size {
+    size_t working; /* bytes of working memory in a run */
+    size_t results; /* bytes of all results of nodes together: what a training may have to keep */
+    int unknown;    /* results whose size depends on data: not counted */
+} cli_plan_size;
+sdx_status cli_measure_plan(const sdx_model *model, const cli_inputs *inputs, int threads, sdx_error *error,
+                            cli_plan_size *out);
+
 /* ---- comparison (cli_compare.c) ---- */
 
 typedef struct cli_rule {
@@ -171,6 +179,7 @@ int cmd_info(const cli_command *self, int argc, char **argv);
 int cmd_run(const cli_command *self, int argc, char **argv);
 int cmd_test(const cli_command *self, int argc, char **argv);
 int cmd_bench(const cli_command *self, int argc, char **argv);
+int cmd_check(const cli_command *self, int argc, char **argv);
 int cmd_convert(const cli_command *self, int argc, char **argv);
 
 #endif

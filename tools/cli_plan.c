@@ -59,7 +59,21 @@ static void print_plan(FILE *file, const sdx_plan *plan) {
     }
 }
 
-sdx_status cli_print_plan(FILE *file, const sdx_model *model, const cli_inputs *inputs, int threads, sdx_error *error) {
+/* What a plan costs: the working memory of a run, and the bytes of all results together. */
+static void measure(const sdx_plan *plan, cli_plan_size *out) {
+    *out = (cli_plan_size){.working = plan->working_size};
+    for (sdx_id id = 0; id < plan->graph->n_values; id++) {
+        const sdx_slot *slot = &plan->slots[id];
+        if (slot->place != SDX_AT_ARENA && slot->place != SDX_AT_OUTPUT && slot->place != SDX_AT_RUNTIME) continue;
+        if (slot->shaped)
+            out->results += sdx_tensor_bytes(&slot->tensor);
+        else
+            out->unknown++;
+    }
+}
+
+static sdx_status with_plan(const sdx_model *model, const cli_inputs *inputs, int threads, sdx_error *error, FILE *file,
+                            cli_plan_size *size) {
     sdx_plans *plans = NULL;
     sdx_plan_set *set = NULL;
     sdx_plan *plan = NULL;
@@ -69,12 +83,20 @@ sdx_status cli_print_plan(FILE *file, const sdx_model *model, const cli_inputs *
     if (!status) status = take_arguments(model->graph, inputs, &arguments, error);
     sdx_run run = {.memory = cli_memory(), .error = error, .model = model->name, .plans = plans};
     if (!status) status = sdx_plan_build(plans, set, arguments, model->graph->n_inputs, &run, &plan);
-    if (status)
-        sdx_error_context(error, "planning '%s'", model->name);
-    else
-        print_plan(file, plan);
+    if (status) sdx_error_context(error, "planning '%s'", model->name);
+    if (!status && file) print_plan(file, plan);
+    if (!status && size) measure(plan, size);
     sdx_plan_release(plan);
     sdx_plans_destroy(plans);
     sdx_memory_free(cli_memory(), arguments);
     return status;
+}
+
+sdx_status cli_print_plan(FILE *file, const sdx_model *model, const cli_inputs *inputs, int threads, sdx_error *error) {
+    return with_plan(model, inputs, threads, error, file, NULL);
+}
+
+sdx_status cli_measure_plan(const sdx_model *model, const cli_inputs *inputs, int threads, sdx_error *error,
+                            cli_plan_size *out) {
+    return with_plan(model, inputs, threads, error, NULL, out);
 }

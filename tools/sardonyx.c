@@ -6,6 +6,8 @@
 static const cli_command commands[] = {
     {"info", "MODEL [--json] [--after=STAGE] | --ops | --kernels | --version",
      "Shows what a model takes, gives and is made of; or what this build can do.", cmd_info},
+    {"check", "MODEL [--train] [--json] [--shape NAME=...]... [--freeze PATTERN]...",
+     "Lists everything that would stop a run or a training, and the bytes it needs.", cmd_check},
     {"run", "MODEL [-i NAME=FILE]... [--shape NAME=1x3x224x224]... [-o FILE.npz|DIR] [--expect FILE.npz]",
      "Runs a model once. Inputs are .npy, .npz or .pb files; one that is not given is made up from the seed.", cmd_run},
     {"test", "DIR... [--json FILE] [--jobs N] [--exceptions FILE] [--strict]",

@@ -135,11 +135,12 @@ def usage():
                             (("run", "add.onnx", "--deadline", "soon"), "'--deadline'"),
                             (("run", "add.onnx", "--memory-limit", "lots"), "'--memory-limit'"),
                             (("bench", "add.onnx", "--runs", "x"), "'--runs'"), (("info",), "MODEL"),
-                            (("info", "add.onnx", "--after=never"), "'never'"), (("test",), "folder"),
+                            (("info", "add.onnx", "--after=never"), "'never'"), (("check",), "MODEL"),
+                            (("check", "add.onnx", "--freeze", "x"), "--train"), (("test",), "folder"),
                             (("convert", "add.onnx"), "-o"),
                             (("convert", "add.onnx", "-o", "x.onnx", "--external-data", "a/b"), "'a/b'")):
         expect("usage " + " ".join(arguments), arguments, USAGE, "sardonyx: usage: ", word)
-    for command in ("info", "run", "test", "bench", "convert"):
+    for command in ("info", "check", "run", "test", "bench", "convert"):
         expect(f"help of {command}", (command, "--help"), DONE, f"usage: sardonyx {command}", "--memory-limit")
     expect("help", ("--help",), DONE, "Exit status")
     expect("version", ("--version",), DONE, ".")
@@ -156,7 +157,7 @@ def manual():
 
 
 def models():
-    for command in (("info",), ("run",), ("bench", "--runs", "1"), ("convert", "-o", "out.onnx")):
+    for command in (("info",), ("check", "--train"), ("run",), ("bench", "--runs", "1"), ("convert", "-o", "out.onnx")):
         for file, status, words in (("missing.onnx", REFUSED, ("missing.onnx", "No such file")),
                                     ("folder", REFUSED, ("folder", "is a folder")),
                                     ("pipe.onnx", REFUSED, ("pipe.onnx", "not a regular file")),
@@ -165,6 +166,14 @@ def models():
                                     ("text.onnx", REFUSED, ("malformed", "text.onnx")),
                                     ("unknown.onnx", REFUSED, ("not implemented here", "NoSuchOp", "Absent"))):
             expect(f"{command[0]} {file}", (command[0], file, *command[1:]), status, *words)
+
+
+def checks():
+    expect("check", ("check", "add.onnx"), DONE, "runs: yes", "working memory")
+    expect("check of shapes", ("check", "add.onnx", "--shape", "a=7"), DIFFERS, "runs: no", "'a'")
+    expect("check without parameters", ("check", "add.onnx", "--train"), DIFFERS, "trains: no", "no parameters")
+    found = json.loads(run("check", "weights.onnx", "--train", "--json")[1])
+    check("check in JSON", found["runs"] and "problems" in found and "trains" in found, str(found)[:300])
 
 
 def data():
