@@ -117,6 +117,7 @@ static sdx_id rows(sdx_patch *patch, sdx_id x, int rank) {
 static void grad_of_rows(sdx_grad *grad, int rank) {
     sdx_patch *patch = grad->patch;
     const sdx_id A = grad->node->in[0], B = grad->node->in[1], dY = rows(patch, grad->dY[0], rank);
+    grad->exact = true;
     if (grad->needed[0]) {
         sdx_id dA = sdx_emit_int(patch, "Gemm", dY, B, "transB", 1);
         grad->dX[0] = rank == 2 ? dA : sdx_grad_reshape(patch, dA, A);

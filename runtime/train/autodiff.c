@@ -247,7 +247,7 @@ static sdx_status walk_body(const sdx_grad *grad, sdx_patch *body, int n_ys, con
 sdx_status sdx_autodiff(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, sdx_id *out) {
     walk w;
     SDX_TRY(begin(&w, patch, xs, n));
-    w.gradient[y] = filled_like(&w, y, 1);
+    SDX_TRY(accumulate(&w, y, filled_like(&w, y, 1), true));
     SDX_TRY(walk_back(&w));
     for (int k = 0; k < n; k++) out[k] = w.gradient[xs[k]] == SDX_NONE ? filled_like(&w, xs[k], 0) : w.gradient[xs[k]];
     return settle(&w);

@@ -163,7 +163,35 @@ static void test_second_derivatives(void **state) {
     }
 }
 
+/* Named dims say enough: nothing is left to be found out at run time. */
+static void test_named_dims(void **state) {
+    (void)state;
+    static sdx_opset opsets[2] = {{"", 28}, {"ai.onnx.preview.training", 1}};
+    static const sdx_string xs = {"w", 1};
+    sdx_model *model = new_model();
+    sdx_graph *graph = model->graph;
+    model->opsets = opsets;
+    model->n_opsets = 2;
+    const int64_t batch = sdx_graph_symbol(graph, "batch", &test_error);
+    const int64_t length = sdx_graph_symbol(graph, "length", &test_error);
+    sdx_id x = add_input(graph, "x", SDX_F32, DIMS(batch, length, 4)), w = add_input(graph, "w", SDX_F32, DIMS(4, 4));
+    sdx_id bias = add_input(graph, "bias", SDX_F32, DIMS(4));
+    sdx_id wx = add_node(graph, "MatMul", "wx", 2, (sdx_id[]){x, w});
+    sdx_id sum = add_node(graph, "Add", "sum", 2, (sdx_id[]){wx, bias});
+    sdx_id act = add_node(graph, "Gelu", "act", 1, &sum),
+           residual = add_node(graph, "Add", "res", 2, (sdx_id[]){act, x});
+    sdx_id again = add_node(graph, "MatMul", "again", 2, (sdx_id[]){residual, w});
+    add_node(graph, "Mul", "y", 2, (sdx_id[]){again, again});
+    add_output(graph, gradient_of(graph, "y", "d", &xs, w));
+    sdx_model_options options = {.size = sizeof options, .optimise = SDX_OPTIMISE_NONE};
+    OK(sdx_load_finish(model, &options, &test_error));
+    assert_false(has(model->graph, "SumTo"));
+    assert_true(has(model->graph, "Slope"));
+    sdx_model_close(model);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bodies), cmocka_unit_test(test_second_derivatives)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_named_dims), cmocka_unit_test(test_bodies),
+                                       cmocka_unit_test(test_second_derivatives)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
