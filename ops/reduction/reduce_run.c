@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Floats are reduced in f64, integers in 64 bits. Outputs are cut into pieces; when there are few of them and much to
  * reduce, what is reduced is cut into parts too, which are joined in order: by shape, never by threads. */
+#include "ops/kernels/elementwise.h"
 #include "ops/reduction/reduce.h"
 #include <math.h>
 #include <string.h>
@@ -180,42 +181,33 @@ static double as_f64(const reduction *r, accumulator a) {
 }
 
 /* Mean of integers truncates; of none of them, it is 0. */
-static void means(const reduction *r, const accumulator *acc, int64_t n, accumulator *done) {
+static void means(const reduction *r, accumulator *acc, int64_t n) {
     const int64_t count = r->length;
     const double divisor = (double)count;
-    if (r->sum == SDX_F64) {
-        r->kernels->binary(SDX_BINARY_Div, SDX_F64)(acc, 1, &divisor, 0, done, n);
-        return;
-    }
-    for (int64_t k = 0; k < n; k++) {
-        if (count == 0)
-            done[k].i = 0;
-        else if (r->sum == SDX_U64)
-            done[k].u = acc[k].u / (uint64_t)count;
-        else
-            done[k].i = acc[k].i / count;
-    }
+    if (r->sum == SDX_F64)
+        r->kernels->binary(SDX_BINARY_Div, SDX_F64)(acc, 1, &divisor, 0, acc, n);
+    else if (r->sum == SDX_U64)
+        for (int64_t k = 0; k < n; k++) acc[k].u = count ? acc[k].u / (uint64_t)count : 0;
+    else
+        for (int64_t k = 0; k < n; k++) acc[k].i = count ? acc[k].i / count : 0;
 }
 
 static double log_sum_exp(double sum, double shift, double most) { return isinf(most) ? most : log(sum) + shift; }
 
-/* y[first ...] from n <= PIECE accumulators. most, shift: of LogSumExp. */
-static void finish(const reduction *r, int64_t first, int64_t n, const accumulator *acc, const double *most) {
-    accumulator done[PIECE];
-    const accumulator *from = done;
-    sdx_dtype dtype = r->kind == SDX_REDUCE_L2 || r->kind == SDX_REDUCE_LOG_SUM ? SDX_F64 : r->sum;
+/* y[first ...] from n accumulators, which are used up. most: of LogSumExp. */
+static void finish(const reduction *r, int64_t first, int64_t n, accumulator *acc, const double *most) {
+    const size_t size = sdx_dtype_size(r->y->dtype);
+    sdx_dtype dtype = r->sum;
     if (r->kind == SDX_REDUCE_MEAN)
-        means(r, acc, n, done);
+        means(r, acc, n);
     else if (r->kind == SDX_REDUCE_L2)
-        for (int64_t k = 0; k < n; k++) done[k].f = sqrt(as_f64(r, acc[k]));
+        for (int64_t k = 0; k < n; k++) acc[k].f = sqrt(as_f64(r, acc[k]));
     else if (r->kind == SDX_REDUCE_LOG_SUM)
-        for (int64_t k = 0; k < n; k++) done[k].f = log(as_f64(r, acc[k]));
+        for (int64_t k = 0; k < n; k++) acc[k].f = log(as_f64(r, acc[k]));
     else if (r->kind == SDX_REDUCE_LOG_SUM_EXP)
-        for (int64_t k = 0; k < n; k++) done[k].f = log_sum_exp(acc[k].f, isinf(most[k]) ? 0 : most[k], most[k]);
-    else
-        from = acc;
-    sdx_convert(r->kernels, dtype, from, r->y->dtype, (char *)r->y->data + first * (int64_t)sdx_dtype_size(r->y->dtype),
-                n);
+        for (int64_t k = 0; k < n; k++) acc[k].f = log_sum_exp(acc[k].f, isinf(most[k]) ? 0 : most[k], most[k]);
+    if (r->kind == SDX_REDUCE_L2 || r->kind == SDX_REDUCE_LOG_SUM) dtype = SDX_F64;
+    sdx_convert(r->kernels, dtype, acc, r->y->dtype, (char *)r->y->data + (size_t)first * size, n);
 }
 
 /* ---- Whole outputs at once ---- */
@@ -226,7 +218,7 @@ static void whole_log_sum_exp(const reduction *r, int64_t first, int64_t n) {
     reduce_piece(r, SDX_REDUCER_MAX, first, n, 0, r->length, acc, NULL, buffer);
     for (int64_t k = 0; k < n; k++) most[k] = acc[k].f;
     finite_shift(acc, n, shift);
-    reduce_piece(r, reducer_of(r->kind), first, n, 0, r->length, acc, shift, buffer);
+    reduce_piece(r, SDX_REDUCER_SUM_EXP, first, n, 0, r->length, acc, shift, buffer);
     finish(r, first, n, acc, most);
 }
 

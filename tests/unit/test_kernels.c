@@ -57,6 +57,10 @@ static void conversions_at(const sdx_kernels *kernels) {
                 fail_msg("%a becomes %04x, not %04x", (double)wide[k], back[k], want);
         }
     }
+    double many[37];
+    for (int k = 0; k < 37; k++) many[k] = (k - 18) * 1e38 / 3 + 1e-9 * k;
+    kernels->f32_from_f64(many, wide, 37);
+    for (int k = 0; k < 37; k++) assert_true(wide[k] == (float)many[k]);
     free(bits), free(back), free(wide);
 }
 static void conversions(void **unused) {

@@ -55,6 +55,10 @@ static inline vf vf_max(vf a, vf b) { return vf_select(vf_lt(b, a), a, b); }
 static inline vd vd_min(vd a, vd b) { return (vd){a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1]}; }
 static inline vd vd_max(vd a, vd b) { return (vd){a[0] > b[0] ? a[0] : b[0], a[1] > b[1] ? a[1] : b[1]}; }
 
+/* a where it is NaN, else b; the first n lanes of a, then `rest`. */
+static inline vd vd_nan_or(vd a, vd b) { return (vd){a[0] != a[0] ? a[0] : b[0], a[1] != a[1] ? a[1] : b[1]}; }
+static inline vd vd_keep(vd a, int64_t n, double rest) { return (vd){n > 0 ? a[0] : rest, n > 1 ? a[1] : rest}; }
+
 #define SDX_PER_LANE(name, fn)                                                                                         \
     static inline vf name(vf a) { return (vf){fn(a[0]), fn(a[1]), fn(a[2]), fn(a[3])}; }
 SDX_PER_LANE(vf_sqrt, sqrtf)

@@ -48,6 +48,11 @@ static inline vf vf_min(vf a, vf b) { return _mm256_min_ps(a, b); }
 static inline vf vf_max(vf a, vf b) { return _mm256_max_ps(a, b); }
 static inline vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 static inline vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
+/* a where it is NaN, else b; the first n lanes of a, then `rest`. */
+static inline vd vd_nan_or(vd a, vd b) { return _mm256_blendv_pd(b, a, _mm256_cmp_pd(a, a, _CMP_UNORD_Q)); }
+static inline vd vd_keep(vd a, int64_t n, double rest) {
+    return _mm256_blendv_pd(vd_set(rest), a, _mm256_castsi256_pd(lanes4(n)));
+}
 static inline vf vf_sqrt(vf a) { return _mm256_sqrt_ps(a); }
 static inline vf vf_round(vf a) { return _mm256_round_ps(a, 8); }
 static inline vf vf_floor(vf a) { return _mm256_round_ps(a, 9); }

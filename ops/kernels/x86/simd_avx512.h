@@ -49,6 +49,9 @@ static inline vf vf_min(vf a, vf b) { return _mm512_min_ps(a, b); }
 static inline vf vf_max(vf a, vf b) { return _mm512_max_ps(a, b); }
 static inline vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 static inline vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
+/* a where it is NaN, else b; the first n lanes of a, then `rest`. */
+static inline vd vd_nan_or(vd a, vd b) { return _mm512_mask_mov_pd(b, _mm512_cmp_pd_mask(a, a, _CMP_UNORD_Q), a); }
+static inline vd vd_keep(vd a, int64_t n, double rest) { return _mm512_mask_mov_pd(vd_set(rest), lanes8(n), a); }
 static inline vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 static inline vf vf_round(vf a) { return _mm512_roundscale_ps(a, 8); }
 static inline vf vf_floor(vf a) { return _mm512_roundscale_ps(a, 9); }
