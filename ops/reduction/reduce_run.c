@@ -147,7 +147,10 @@ static void reduce_piece(const reduction *r, sdx_reducer_id id, int64_t first, i
     const sdx_reducer *kernel = r->kernels->reducer(id, r->work);
     sdx_cursor at;
     accumulator start = identity(r, id);
-    for (int64_t k = 0; k < n; k++) acc[k] = start;
+    if (start.u == 0)
+        memset(acc, 0, (size_t)n * sizeof *acc);
+    else
+        for (int64_t k = 0; k < n; k++) acc[k] = start;
     if (begin == end) return;
     sdx_cursor_seek(&r->kept, first / r->width, &at);
     if (!r->rows) {
