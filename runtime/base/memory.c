@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 enum { HUGE_PAGE = 2 << 20, HUGE = 2 * HUGE_PAGE };
+enum { KEEP_LEAST = 128 << 10, KEEP_MOST = 512 << 20 }; /* bytes of a block that is kept; of all of them */
 
 /* In front of every block, so that free knows the size; keeps the payload on a cache line. Blocks are aligned here:
  * malloc answers from a cache of its own for each thread, aligned_alloc does not. */
@@ -25,7 +26,10 @@ void sdx_memory_init(sdx_memory *memory, size_t limit) {
     atomic_init(&memory->peak, 0);
     atomic_init(&memory->fail_after, 0);
     memory->limit = limit;
-    memory->on_heap = false;
+    memory->on_heap = memory->keeps = false;
+    memory->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    memory->n_kept = 0;
+    atomic_init(&memory->kept, 0);
 }
 
 sdx_status sdx_memory_create(size_t limit, sdx_error *error, sdx_memory **out) {
@@ -44,11 +48,79 @@ static void give_back(sdx_memory *memory, size_t size) {
     if (atomic_fetch_sub(&memory->used, size) == size && on_heap) free(memory);
 }
 
-void sdx_memory_drop(sdx_memory *memory) {
-    if (memory) give_back(memory, OWNED);
+/* ---- Kept blocks ---- */
+
+void sdx_memory_keep(sdx_memory *memory) { memory->keeps = memory->on_heap; }
+
+/* The k-th block leaves the list. Under the lock. */
+static header *remove_kept(sdx_memory *memory, int k) {
+    header *block = memory->block[k];
+    memory->n_kept--;
+    memmove(&memory->block[k], &memory->block[k + 1], (size_t)(memory->n_kept - k) * sizeof *memory->block);
+    atomic_fetch_sub(&memory->kept, block->size);
+    return block;
 }
 
-size_t sdx_memory_used(const sdx_memory *memory) { return atomic_load(&memory->used) & ~(size_t)OWNED; }
+/* The smallest kept block of `size` bytes or little more; NULL: there is none. */
+static header *take_kept(sdx_memory *memory, size_t size) {
+    if (size < KEEP_LEAST || atomic_load(&memory->kept) < size) return NULL;
+    int best = -1;
+    size_t least = size + size / 8;
+    pthread_mutex_lock(&memory->lock);
+    for (int k = 0; k < memory->n_kept; k++) {
+        const size_t has = ((const header *)memory->block[k])->size;
+        if (has >= size && has <= least) best = k, least = has;
+    }
+    header *block = best < 0 ? NULL : remove_kept(memory, best);
+    pthread_mutex_unlock(&memory->lock);
+    return block;
+}
+
+static bool release_oldest(sdx_memory *memory) {
+    if (atomic_load(&memory->kept) == 0) return false;
+    pthread_mutex_lock(&memory->lock);
+    header *block = memory->n_kept ? remove_kept(memory, 0) : NULL;
+    pthread_mutex_unlock(&memory->lock);
+    if (!block) return false;
+    const size_t size = block->size;
+    free(block->raw);
+    give_back(memory, size);
+    return true;
+}
+
+/* False: it must be freed. The record may be gone as soon as the lock is open. */
+static bool keep(sdx_memory *memory, header *block) {
+    if (block->size < KEEP_LEAST || block->size > KEEP_MOST) return false;
+    header *old[SDX_MEMORY_KEPT];
+    int n_old = 0;
+    size_t old_size = 0;
+    pthread_mutex_lock(&memory->lock);
+    const bool keeps = memory->keeps;
+    while (keeps && (memory->n_kept == SDX_MEMORY_KEPT || atomic_load(&memory->kept) > KEEP_MOST - block->size))
+        old_size += (old[n_old++] = remove_kept(memory, 0))->size;
+    if (keeps) {
+        memory->block[memory->n_kept++] = block;
+        atomic_fetch_add(&memory->kept, block->size);
+    }
+    atomic_fetch_sub(&memory->used, old_size);
+    pthread_mutex_unlock(&memory->lock);
+    for (int k = 0; k < n_old; k++) free(old[k]->raw);
+    return keeps;
+}
+
+void sdx_memory_drop(sdx_memory *memory) {
+    if (!memory) return;
+    pthread_mutex_lock(&memory->lock);
+    memory->keeps = false;
+    pthread_mutex_unlock(&memory->lock);
+    while (release_oldest(memory)) continue;
+    give_back(memory, OWNED);
+}
+
+size_t sdx_memory_used(const sdx_memory *memory) {
+    const size_t kept = atomic_load(&memory->kept), used = atomic_load(&memory->used) & ~(size_t)OWNED;
+    return used > kept ? used - kept : 0;
+}
 size_t sdx_memory_peak(const sdx_memory *memory) { return atomic_load(&memory->peak) & ~(size_t)OWNED; }
 
 static bool fault_injected(sdx_memory *memory) {
@@ -68,6 +140,11 @@ static bool reserve(sdx_memory *memory, size_t size, size_t *in_use) {
     return true;
 }
 
+static bool grows(const sdx_memory *memory, size_t size) {
+    const size_t used = atomic_load(&memory->used), peak = atomic_load(&memory->peak);
+    return used > peak || size > peak - used || (memory->limit && used + size > memory->limit);
+}
+
 /* Large pages for what lies between their boundaries: no memory is added, and a page fault less for every 4 KiB. */
 static void use_huge_pages(void *block, size_t size) {
     uintptr_t begin = ((uintptr_t)block + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
@@ -81,11 +158,15 @@ void *sdx_memory_alloc(sdx_memory *memory, size_t size, sdx_error *error) {
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size), NULL;
     total = total / SDX_ALIGNMENT * SDX_ALIGNMENT;
     if (fault_injected(memory)) return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size), NULL;
+    header *kept = take_kept(memory, total);
+    if (kept) return kept + 1;
+    while (grows(memory, total) && release_oldest(memory)) continue;
     if (!reserve(memory, total, &in_use))
         return sdx_fail(error, SDX_LIMIT, "%zu bytes asked for; %zu of the limit of %zu are in use", size, in_use,
                         memory->limit),
                NULL;
     void *raw = malloc(total);
+    while (!raw && release_oldest(memory)) raw = malloc(total);
     if (!raw) {
         give_back(memory, total);
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", size), NULL;
@@ -107,6 +188,7 @@ void sdx_memory_free(sdx_memory *memory, void *pointer) {
     if (!pointer) return;
     header *block = (header *)pointer - 1;
     size_t size = block->size;
+    if (memory->on_heap && keep(memory, block)) return;
     free(block->raw);
     give_back(memory, size);
 }

@@ -4,15 +4,24 @@
 #ifndef SDX_BASE_MEMORY_H
 #define SDX_BASE_MEMORY_H
 #include "runtime/base/status.h"
+#include <pthread.h>
 #include <stdatomic.h>
 
 #define SDX_ALIGNMENT 64
 
+enum { SDX_MEMORY_KEPT = 64 }; /* blocks */
+
 typedef struct sdx_memory {
-    atomic_size_t used, peak;
+    atomic_size_t used, peak;       /* kept blocks count */
     size_t limit;                   /* 0: none */
     atomic_int_fast64_t fail_after; /* tests: the n-th allocation from now fails (1 = the next); 0 = never */
     bool on_heap;                   /* made by sdx_memory_create */
+    /* Large blocks that were freed, the oldest first, under the lock. */
+    pthread_mutex_t lock;
+    bool keeps;
+    int n_kept;
+    atomic_size_t kept; /* their bytes */
+    void *block[SDX_MEMORY_KEPT];
 } sdx_memory;
 
 void sdx_memory_init(sdx_memory *memory, size_t limit);
@@ -22,6 +31,12 @@ void sdx_memory_init(sdx_memory *memory, size_t limit);
 sdx_status sdx_memory_create(size_t limit, sdx_error *error, sdx_memory **out);
 void sdx_memory_drop(sdx_memory *memory); /* NULL-safe; the owner may not use it any more */
 
+/* From now on a record on the heap keeps large blocks that are freed (outputs of a run, say) for the next allocation
+ * of about that size, whose pages need not be made again. What is kept never takes the record past the peak or the
+ * limit: it makes room first. It goes when the owner drops the record. */
+void sdx_memory_keep(sdx_memory *memory);
+
+/* Without what is kept. */
 size_t sdx_memory_used(const sdx_memory *memory);
 size_t sdx_memory_peak(const sdx_memory *memory);
 

@@ -21,6 +21,7 @@ static sdx_status make(sdx_model *model, const sdx_session_options *options, sdx
     *out = NULL;
     sdx_session *session = sdx_memory_alloc_zero(memory, sizeof *session, error);
     if (!session) return error->status;
+    sdx_memory_keep(memory);
     session->memory = memory;
     session->shares = true;
     session->model = sdx_model_retain(model);

@@ -165,10 +165,58 @@ static void checked_sizes(void **state) {
     assert_false(sdx_dim_mul(INT64_MAX, 2, &d));
 }
 
+/* A freed block serves the next allocation of about its size, makes room for what else is asked for, and goes with the
+ * owner; `used` does not count it. */
+static void blocks_are_kept(void **state) {
+    (void)state;
+    enum { LARGE = 1 << 20 };
+    sdx_memory *memory = NULL;
+    assert_int_equal(sdx_memory_create(5 * LARGE, NULL, &memory), SDX_OK);
+    void *first = sdx_memory_alloc(memory, LARGE, NULL), *second = sdx_memory_alloc(memory, 2 * LARGE, NULL);
+    sdx_memory_free(memory, first);
+    assert_int_equal(atomic_load(&memory->kept), 0); /* not asked to */
+    first = sdx_memory_alloc(memory, LARGE, NULL);
+    sdx_memory_keep(memory);
+    const size_t peak = sdx_memory_peak(memory);
+    sdx_memory_free(memory, first);
+    sdx_memory_free(memory, second);
+    assert_int_equal(sdx_memory_used(memory), 0);
+    assert_true(atomic_load(&memory->kept) >= 3 * LARGE);
+    assert_ptr_equal(sdx_memory_alloc(memory, 2 * LARGE - 1000, NULL), second);
+    assert_ptr_equal(sdx_memory_alloc(memory, LARGE, NULL), first);
+    assert_int_equal(sdx_memory_peak(memory), peak);
+    sdx_memory_free(memory, first);
+    sdx_memory_free(memory, second);
+    void *other = sdx_memory_alloc(memory, 4 * LARGE, NULL); /* within the limit only without what is kept */
+    assert_non_null(other);
+    assert_int_equal(atomic_load(&memory->kept), 0);
+    sdx_memory_free(memory, other);
+    second = sdx_memory_alloc(memory, LARGE, NULL);
+    assert_non_null(second);
+    sdx_memory_drop(memory);
+    assert_int_equal(atomic_load(&memory->kept), 0);
+    sdx_memory_free(memory, second);
+}
+
+static void kept_blocks_are_few(void **state) {
+    (void)state;
+    enum { MANY = SDX_MEMORY_KEPT + 9, LARGE = 128 << 10 };
+    sdx_memory *memory = NULL;
+    void *block[MANY];
+    assert_int_equal(sdx_memory_create(0, NULL, &memory), SDX_OK);
+    sdx_memory_keep(memory);
+    for (int k = 0; k < MANY; k++) assert_non_null(block[k] = sdx_memory_alloc(memory, LARGE, NULL));
+    for (int k = 0; k < MANY; k++) sdx_memory_free(memory, block[k]);
+    assert_int_equal(memory->n_kept, SDX_MEMORY_KEPT);
+    assert_int_equal(sdx_memory_used(memory), 0);
+    sdx_memory_drop(memory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_accounted),   cmocka_unit_test(limits_hold),
         cmocka_unit_test(failures_are_injected),  cmocka_unit_test(records_outlive_their_owner),
+        cmocka_unit_test(blocks_are_kept),        cmocka_unit_test(kept_blocks_are_few),
         cmocka_unit_test(arenas_grow_and_end),    cmocka_unit_test(arena_sizes_around_a_block),
         cmocka_unit_test(threads_share_a_record), cmocka_unit_test(checked_sizes),
     };
