@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy
 
@@ -30,7 +31,7 @@ import zoo  # noqa: E402
 NAMES = {"PackedConv": "Conv", "FusedConv": "Conv", "PackedMatMul": "MatMul", "FusedMatMul": "MatMul", "Gemm": "MatMul",
          "FusedGemm": "MatMul"}
 LEAST_SHARE, LEAST_MICROSECONDS = 0.01, 5.0
-GROUP = 4  # runs whose times are added before the smallest sum is taken
+LEAST_RUNS, MOST_RUNS, SECONDS = 6, 60, 0.2  # of a group, whose mean counts: long enough that first runs do not matter
 
 
 def feeds_of(entry, folder, scale):
@@ -47,12 +48,12 @@ def least(groups):
     return {kind: min(group.get(kind, float("inf")) for group in groups) for kind in groups[0]}
 
 
-def ours(sardonyx, model, inputs, names, threads, groups):
+def ours(sardonyx, model, inputs, names, threads, groups, runs):
     """{type: microseconds of a run}, or the message of a refusal."""
     figures = []
     for _ in range(groups):
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
-            command = [sardonyx, "bench", model, "--runs", str(GROUP), "--warmup", "2", "--threads", str(threads), "-q",
+            command = [sardonyx, "bench", model, "--runs", str(runs), "--warmup", "2", "--threads", str(threads), "-q",
                        "--profile", file.name]
             for name in names:
                 command += ["-i", f"{name}={inputs}"]
@@ -70,6 +71,7 @@ def ours(sardonyx, model, inputs, names, threads, groups):
 
 
 def theirs(model, feeds, threads, groups):
+    """({type: microseconds of a run}, runs of a group), or (the message of a refusal, 0)."""
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -81,20 +83,24 @@ def theirs(model, feeds, threads, groups):
         try:
             session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
             given = {value.name: feeds[value.name] for value in session.get_inputs()}
-            for _ in range((groups + 1) * GROUP):
+            session.run(None, given)
+            start = time.perf_counter()
+            session.run(None, given)
+            runs = int(min(MOST_RUNS, max(LEAST_RUNS, SECONDS / (time.perf_counter() - start))))
+            for _ in range(groups * runs):
                 session.run(None, given)
             path = session.end_profiling()
         except Exception as problem:  # any refusal is an answer here
-            return str(problem)
+            return str(problem), 0
         with open(path, encoding="utf-8") as text:
             events = json.load(text)
-    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")[::GROUP]
+    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")[2::runs]
     figures = [collections.Counter() for _ in starts]
     for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= starts[0]:
             kind = event["args"]["op_name"]
-            figures[bisect.bisect_right(starts, event["ts"]) - 1][NAMES.get(kind, kind)] += event["dur"] / GROUP
-    return least(figures[1:])
+            figures[bisect.bisect_right(starts, event["ts"]) - 1][NAMES.get(kind, kind)] += event["dur"] / runs
+    return least(figures), runs
 
 
 def show(name, mine, their):
@@ -149,8 +155,8 @@ def main():
         feeds = feeds_of(entries[name], folder, options.scale)
         inputs = os.path.join(folder, "nodes-in.npz")
         numpy.savez(inputs, **feeds)
-        their = theirs(model, feeds, options.threads, options.groups)
-        mine = ours(options.sardonyx, model, inputs, feeds, options.threads, options.groups)
+        their, runs = theirs(model, feeds, options.threads, options.groups)
+        mine = ours(options.sardonyx, model, inputs, feeds, options.threads, options.groups, runs or LEAST_RUNS)
         if isinstance(mine, str) or isinstance(their, str):
             print(f"{name:28s} " + "; ".join(f"{label}: {text[:200]}" for label, text in
                                              (("ours", mine), ("theirs", their)) if isinstance(text, str)))
