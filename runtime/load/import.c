@@ -164,6 +164,35 @@ static sdx_node *add_node(importer *imp, scope *s, const Onnx__NodeProto *node) 
     return added;
 }
 
+/* Gradient names tensors in attributes. Values are renamed where functions are inlined and replaced where nodes are
+ * upgraded, so these become further inputs: xs, zs, y. A name that nothing has is left to be reported later. */
+static sdx_status append_named(importer *imp, const scope *s, sdx_node *node) {
+    static const char *const by[] = {"xs", "zs", "y"};
+    int n = node->n_in, most = n;
+    for (size_t b = 0; b < sizeof by / sizeof by[0]; b++)
+        most += sdx_node_attr(node, by[b]) ? (int)sdx_node_attr(node, by[b])->n : 0;
+    sdx_id *in = SDX_NEW_ARRAY(s->graph->arena, sdx_id, most + 1, imp->error);
+    if (!in) return sdx_import_status(imp);
+    if (n) memcpy(in, node->in, (size_t)n * sizeof *in);
+    for (size_t b = 0; b < sizeof by / sizeof by[0]; b++) {
+        const sdx_attr *attr = sdx_node_attr(node, by[b]);
+        for (size_t k = 0; attr && k < attr->n; k++) {
+            const char *name = attr->type == SDX_ATTR_STRING ? attr->s.data : attr->strings[k].data;
+            bool known = false;
+            for (const scope *t = s; t; t = t->parent) known |= sdx_names_get(&t->names, name, UNDEFINED) >= 0;
+            if (!known) return SDX_OK;
+            SDX_TRY(sdx_import_lookup(imp, s, name, &in[n++]));
+        }
+    }
+    node->in = in;
+    node->n_in = n;
+    return SDX_OK;
+}
+
+static bool is_gradient(const sdx_node *node) {
+    return strcmp(node->op_type, "Gradient") == 0 && strcmp(node->domain, "ai.onnx.preview.training") == 0;
+}
+
 static sdx_status import_node(importer *imp, scope *s, const Onnx__NodeProto *node) {
     if (!node->op_type || !*node->op_type) return sdx_fail(imp->error, SDX_MALFORMED, "op_type is empty");
     SDX_TRY(sdx_import_check_attributes(imp, node));
@@ -174,6 +203,7 @@ static sdx_status import_node(importer *imp, scope *s, const Onnx__NodeProto *no
     sdx_node *added = add_node(imp, s, node);
     if (!added) return sdx_import_status(imp);
     for (size_t k = 0; k < node->n_attribute; k++) SDX_TRY(sdx_import_attribute(imp, s, added, node->attribute[k]));
+    if (is_gradient(added)) SDX_TRY(append_named(imp, s, added));
     SDX_TRY(copy_text(imp, node->doc_string, &added->doc));
     return sdx_import_pairs(imp, node->n_metadata_props, node->metadata_props, &added->n_metadata, &added->metadata);
 }

@@ -13,6 +13,8 @@ typedef struct walk {
     sdx_id *gradient; /* per value that existed before; SDX_NONE: nothing has flowed here */
     int n_before;     /* nodes and values below these counts are the forward graph */
     int values_before;
+    const sdx_id *cut; /* values beyond which nothing flows */
+    int n_cut;
     int settled; /* nodes below this index are bound and inferred */
 } walk;
 
@@ -159,6 +161,12 @@ static sdx_status call_gradient(walk *w, const sdx_node *node, const sdx_id *dY,
     return SDX_OK;
 }
 
+static bool is_cut(const walk *w, sdx_id id) {
+    for (int k = 0; k < w->n_cut; k++)
+        if (w->cut[k] == id) return true;
+    return false;
+}
+
 static sdx_status step_back(walk *w, const sdx_node *node) {
     int n = node->n_in > node->n_out ? node->n_in : node->n_out, n_captured = 0;
     sdx_id *dY = SDX_NEW_ARRAY(w->graph->arena, sdx_id, n + 1, w->error), *captured = NULL;
@@ -168,7 +176,8 @@ static sdx_status step_back(walk *w, const sdx_node *node) {
     bool flows = false, any = false;
     for (int k = 0; k <= n; k++) dY[k] = SDX_NONE; /* a gradient may add outputs */
     for (int k = 0; k < node->n_out; k++) {
-        dY[k] = node->out[k] == SDX_NONE || node->out[k] >= w->values_before ? SDX_NONE : w->gradient[node->out[k]];
+        const sdx_id id = node->out[k];
+        dY[k] = id == SDX_NONE || id >= w->values_before || is_cut(w, id) ? SDX_NONE : w->gradient[id];
         flows |= dY[k] != SDX_NONE;
     }
     for (int k = 0; k < node->n_in; k++) {
@@ -245,8 +254,15 @@ static sdx_status walk_body(const sdx_grad *grad, sdx_patch *body, int n_ys, con
 }
 
 sdx_status sdx_autodiff(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, sdx_id *out) {
+    return sdx_autodiff_between(patch, y, xs, n, NULL, 0, out);
+}
+
+sdx_status sdx_autodiff_between(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, const sdx_id *cut, int n_cut,
+                                sdx_id *out) {
     walk w;
     SDX_TRY(begin(&w, patch, xs, n));
+    w.cut = cut;
+    w.n_cut = n_cut;
     SDX_TRY(accumulate(&w, y, filled_like(&w, y, 1), true));
     SDX_TRY(walk_back(&w));
     for (int k = 0; k < n; k++) out[k] = w.gradient[xs[k]] == SDX_NONE ? filled_like(&w, xs[k], 0) : w.gradient[xs[k]];

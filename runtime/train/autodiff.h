@@ -8,6 +8,10 @@
  * which y does not depend gets zeros. UNSUPPORTED names a node on the way that has no gradient. */
 sdx_status sdx_autodiff(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, sdx_id *out);
 
+/* The same, where nothing flows on beyond the n_cut values of `cut`: they are held as if they were given. */
+sdx_status sdx_autodiff_between(sdx_patch *patch, sdx_id y, const sdx_id *xs, int n, const sdx_id *cut, int n_cut,
+                                sdx_id *out);
+
 /* Replaces every ai.onnx.preview.training Gradient node of the graph by what it stands for. Bodies are searched too. */
 sdx_status sdx_autodiff_expand(sdx_graph *graph, sdx_error *error);
 

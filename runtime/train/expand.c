@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The operator Gradient (ai.onnx.preview.training): `xs`, `zs` and `y` name tensors that bound a piece of the graph;
  * the node's inputs are the point at which dy/dxs is taken. The piece is copied with that point put in, and
- * differentiated; equal nodes of the copy and the original become one in a later pass. */
+ * differentiated; where the inputs are the named tensors themselves, as is usual, the original serves. */
 #include "runtime/load/load.h"
 #include "runtime/train/autodiff.h"
 #include "runtime/train/portable.h"
@@ -12,6 +12,8 @@ typedef struct piece {
     sdx_graph *graph;
     sdx_error *error;
     const sdx_node *gradient;
+    int n_point;  /* tensors that xs and zs name, inputs of the node that say where */
+    bool moved;   /* some of these are others than those named */
     int n_values; /* that were there before */
     sdx_id *copy; /* per such value: what stands for it in the copy; SDX_NONE: itself */
 } piece;
@@ -23,20 +25,32 @@ static sdx_id find_value(const sdx_graph *graph, sdx_string name) {
     return SDX_NONE;
 }
 
+static int count_of(const sdx_node *node, const char *attribute) {
+    const sdx_attr *attr = sdx_node_attr(node, attribute);
+    return attr ? (int)attr->n : 0;
+}
+
+/* The `index`-th of all tensors that the attributes name: an input behind those of the point, where import knew it. */
+static sdx_status named(const piece *p, const char *attribute, sdx_string name, int index, sdx_id *out) {
+    char text[128];
+    const bool as_input = p->gradient->n_in > p->n_point;
+    *out = as_input ? p->gradient->in[p->n_point + index] : find_value(p->graph, name);
+    if (*out != SDX_NONE) return SDX_OK;
+    return sdx_fail(p->error, SDX_MALFORMED, "attribute '%s' names '%s', which is no tensor of this graph", attribute,
+                    sdx_escape(text, sizeof text, name.data, name.size));
+}
+
 /* Maps the tensors an attribute names to the node's inputs from `first` on. */
-static sdx_status bound_by(piece *p, const char *attribute, int first, int *n) {
+static sdx_status bound_by(piece *p, const char *attribute, int first) {
     const sdx_attr *names = sdx_node_attr(p->gradient, attribute);
-    *n = names ? (int)names->n : 0;
-    for (int k = 0; k < *n; k++) {
-        sdx_id id = find_value(p->graph, names->strings[k]);
-        char text[128];
-        if (id == SDX_NONE)
-            return sdx_fail(p->error, SDX_MALFORMED, "attribute '%s' names '%s', which is no tensor of this graph",
-                            attribute, sdx_escape(text, sizeof text, names->strings[k].data, names->strings[k].size));
+    for (int k = 0; names && k < (int)names->n; k++) {
+        sdx_id id = SDX_NONE;
+        SDX_TRY(named(p, attribute, names->strings[k], first + k, &id));
         if (first + k >= p->gradient->n_in || p->gradient->in[first + k] == SDX_NONE)
             return sdx_fail(p->error, SDX_MALFORMED, "attributes 'xs' and 'zs' name %d tensors; the node has %d inputs",
-                            first + *n, p->gradient->n_in);
+                            p->n_point, p->gradient->n_in);
         p->copy[id] = p->gradient->in[first + k];
+        p->moved = p->moved || id != p->gradient->in[first + k];
     }
     return SDX_OK;
 }
@@ -90,30 +104,35 @@ static sdx_status copy_nodes(piece *p, int n_nodes, sdx_id y) {
     return SDX_OK;
 }
 
+/* Two outputs may be one value, or an input: each gets a value of its own. */
+static void give(piece *p, const sdx_id *gradients, int n) {
+    for (int k = 0; k < n && k < p->gradient->n_out; k++)
+        if (p->gradient->out[k] != SDX_NONE)
+            sdx_patch_replace(p->patch, p->gradient->out[k], sdx_emit1(p->patch, "Identity", gradients[k]));
+    sdx_patch_remove(p->patch, p->gradient);
+}
+
 static sdx_status expand_node(sdx_graph *graph, const sdx_node *node, sdx_error *error) {
     sdx_patch patch;
     sdx_patch_begin(&patch, graph, error);
-    piece p = {&patch, graph, error, node, graph->n_values, NULL};
+    const int n_xs = count_of(node, "xs"), n_point = n_xs + count_of(node, "zs");
+    piece p = {.patch = &patch, .graph = graph, .error = error, .gradient = node, .n_point = n_point};
+    p.n_values = graph->n_values;
     p.copy = SDX_NEW_ARRAY(graph->arena, sdx_id, p.n_values, error);
-    if (!p.copy) return error->status;
+    sdx_id *gradients = SDX_NEW_ARRAY(graph->arena, sdx_id, n_xs + 1, error), y = SDX_NONE;
+    if (!p.copy || !gradients) return error->status;
     for (sdx_id id = 0; id < p.n_values; id++) p.copy[id] = SDX_NONE;
-    int n_xs = 0, n_zs = 0;
-    SDX_TRY(bound_by(&p, "xs", 0, &n_xs));
-    SDX_TRY(bound_by(&p, "zs", n_xs, &n_zs));
-    sdx_string y_name = sdx_node_attr(node, "y")->s;
-    sdx_id y = find_value(graph, y_name);
-    char text[128];
-    if (y == SDX_NONE)
-        return sdx_fail(error, SDX_MALFORMED, "attribute 'y' names '%s', which is no tensor of this graph",
-                        sdx_escape(text, sizeof text, y_name.data, y_name.size));
-    SDX_TRY(copy_nodes(&p, graph->n_nodes, y));
-    sdx_id *gradients = SDX_NEW_ARRAY(graph->arena, sdx_id, n_xs + 1, error);
-    if (!gradients) return error->status;
-    SDX_TRY(sdx_autodiff(&patch, p.copy[y] == SDX_NONE ? y : p.copy[y], node->in, n_xs, gradients));
-    for (int k = 0; k < n_xs && k < node->n_out; k++)
-        if (node->out[k] != SDX_NONE) sdx_patch_replace(&patch, node->out[k], gradients[k]);
-    sdx_patch_remove(&patch, node);
-    return sdx_patch_commit(&patch);
+    SDX_TRY(bound_by(&p, "xs", 0));
+    SDX_TRY(bound_by(&p, "zs", n_xs));
+    SDX_TRY(named(&p, "y", sdx_node_attr(node, "y")->s, n_point, &y));
+    if (p.moved) {
+        SDX_TRY(copy_nodes(&p, graph->n_nodes, y));
+        y = p.copy[y] == SDX_NONE ? y : p.copy[y];
+    }
+    SDX_TRY(sdx_autodiff_between(&patch, y, node->in, n_xs, node->in, n_point, gradients));
+    give(&p, gradients, n_xs);
+    SDX_TRY(sdx_patch_commit(&patch));
+    return sdx_settle_graph(graph, error);
 }
 
 static const sdx_node *find_gradient(const sdx_graph *graph) {
@@ -124,15 +143,16 @@ static const sdx_node *find_gradient(const sdx_graph *graph) {
     return NULL;
 }
 
+/* Bodies first: what surrounds them may be differentiated through them. */
 sdx_status sdx_autodiff_expand(sdx_graph *graph, sdx_error *error) {
+    for (int i = 0; i < graph->n_nodes; i++)
+        for (int b = 0; b < graph->nodes[i]->n_bodies; b++)
+            SDX_TRY(sdx_autodiff_expand(graph->nodes[i]->bodies[b], error));
     for (const sdx_node *node; (node = find_gradient(graph)) != NULL;) {
         char place[256];
         sdx_node_place(graph, node, place, sizeof place);
         if (expand_node(graph, node, error)) return sdx_error_context(error, "%s", place);
         if (find_gradient(graph)) SDX_TRY(sdx_make_portable(graph, true, error)); /* it may be of what was emitted */
     }
-    for (int i = 0; i < graph->n_nodes; i++)
-        for (int b = 0; b < graph->nodes[i]->n_bodies; b++)
-            SDX_TRY(sdx_autodiff_expand(graph->nodes[i]->bodies[b], error));
     return SDX_OK;
 }

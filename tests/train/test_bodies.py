@@ -177,6 +177,99 @@ case("scan_without_states", {"x": normal(3, 2), "w": normal(2)}, """
     L = ReduceSum <keepdims=0> (f)
 """)
 
+FUNCTION = """
+<domain: "f", opset_import: ["" : 21, "ai.onnx.preview.training" : 1]>
+slope (a, b) => (loss, da, db) {
+    s = Mul (a, b)
+    e = Tanh (s)
+    loss = ReduceSum <keepdims=0> (e)
+    da, db = ai.onnx.preview.training.Gradient <xs = ["a", "b"], y = "loss"> (a, b)
+}
+"""
+case("in_function", {"x": normal(3), "w": normal(3)}, """
+    u = Exp (x)
+    L1, d_x1, d_w1 = f.slope (u, w)
+    L2, d_x2, d_u2 = f.slope (x, u)
+    L = Add (L1, L2)
+    d_x3 = Mul (d_x1, u)
+    d_x4 = Mul (d_u2, u)
+    d_x = Sum (d_x2, d_x3, d_x4)
+    d_w = Identity (d_w1)
+""", FUNCTION)
+case("second_of_function", {"x": normal(3), "w": normal(3)}, """
+    L1, g, h = f.slope (x, w)
+    k = Mul (g, h)
+    L = ReduceSum <keepdims=0> (k)
+    d_x, d_w = ai.onnx.preview.training.Gradient <xs = ["x", "w"], y = "L"> (x, w)
+""", FUNCTION)
+case("second", {"x": normal(3), "w": normal(3)}, """
+    s = Mul (x, w)
+    e = Sin (s)
+    f1 = Exp (x)
+    t = Mul (e, f1)
+    g = ai.onnx.preview.training.Gradient <xs = ["x"], y = "t"> (x)
+    L = Mul (g, w)
+    d_x, d_w = ai.onnx.preview.training.Gradient <xs = ["x", "w"], y = "L"> (x, w)
+""")
+case("third", {"x": normal(3)}, """
+    t = Sin (x)
+    g = ai.onnx.preview.training.Gradient <xs = ["x"], y = "t"> (x)
+    L = ai.onnx.preview.training.Gradient <xs = ["x"], y = "g"> (x)
+    d_x = ai.onnx.preview.training.Gradient <xs = ["x"], y = "L"> (x)
+""")
+case("second_through_loop", {"x": normal(2), "w": normal(2), "m": numpy.int64(3)}, """
+    t = Loop (m, , x) <body = b (int64 i, bool go, double[2] v) => (bool more, double[2] next) {
+        s = Mul (v, w)
+        next = Sin (s)
+        more = Identity (go) }>
+    L = ai.onnx.preview.training.Gradient <xs = ["x"], y = "t"> (x)
+    d_x, d_w = ai.onnx.preview.training.Gradient <xs = ["x", "w"], y = "L"> (x, w)
+""")
+case("in_body", {"x": normal(3), "w": normal(3), "m": numpy.int64(3)}, """
+    h = Loop (m, , x) <body = b (int64 i, bool go, double[3] v) => (bool more, double[3] next) {
+        s = Mul (v, v)
+        t = Mul (s, w)
+        g = ai.onnx.preview.training.Gradient <xs = ["v"], y = "t"> (v)
+        step = Mul (g, w)
+        next = Sub (v, step)
+        more = Identity (go) }>
+    L = ReduceSum <keepdims=0> (h)
+    d_x, d_w = ai.onnx.preview.training.Gradient <xs = ["x", "w"], y = "L"> (x, w)
+""")
+case("held_and_moved", {"x": normal(3), "w": normal(3)}, """
+    two = Constant <value = double {2.0}> ()
+    h = Mul (x, w)
+    y = Mul (h, x)
+    x2 = Mul (x, two)
+    g1 = ai.onnx.preview.training.Gradient <xs = ["x"], zs = ["h"], y = "y"> (x, h)
+    g2, g3 = ai.onnx.preview.training.Gradient <xs = ["x", "h"], y = "y"> (x, h)
+    g4 = ai.onnx.preview.training.Gradient <xs = ["x"], y = "y"> (x2)
+    e1 = Sub (g1, h)
+    e2 = Sub (g2, h)
+    e3 = Sub (g3, x)
+    f4 = Mul (two, two)
+    f5 = Mul (f4, h)
+    e4 = Sub (g4, f5)
+    e5 = Sum (e1, e2, e3, e4)
+    L = Mul (y, y)
+    d_x0, d_w = ai.onnx.preview.training.Gradient <xs = ["x", "w"], y = "L"> (x, w)
+    d_x = Add (d_x0, e5)
+""")
+case("loop_moved", {"x": normal(3), "w": normal(3), "m": numpy.int64(3)}, """
+    two = Constant <value = double {2.0}> ()
+    half = Constant <value = double {0.5}> ()
+    x1 = Mul (x, half)
+    y1 = Loop (m, , x1) <body = b (int64 i, bool go, double[3] v) => (bool more, double[3] next) {
+        s = Mul (v, w)
+        next = Sin (s)
+        more = Identity (go) }>
+    L = Loop (m, , x) <body = b2 (int64 i2, bool go2, double[3] v2) => (bool more2, double[3] next2) {
+        s2 = Mul (v2, w)
+        next2 = Sin (s2)
+        more2 = Identity (go2) }>
+    d_x, d_w = ai.onnx.preview.training.Gradient <xs = ["x1", "w"], y = "y1"> (x, w)
+""")
+
 
 def wanted(session, names, inputs, xs, name):
     """Central differences of the sum of the loss."""
@@ -206,7 +299,7 @@ def build(inputs, text, functions, xs, y, known):
     gradient = f"d_{', d_'.join(xs)} = ai.onnx.preview.training.Gradient <xs = {list(xs)}, y = \"{y}\"> ({', '.join(xs)})"
     outs = ", ".join(f"double d_{x}" for x in xs)
     graph = f"g ({', '.join(declaration(n, a, known) for n, a in inputs.items())}) => (double L, {outs}) {{{text}"
-    body = graph + ("" if "Gradient" in text else "    " + gradient.replace("'", '"')) + "\n}\n"
+    body = graph + ("" if "Gradient" in text + functions else "    " + gradient.replace("'", '"')) + "\n}\n"
     model = onnx.parser.parse_model(HEADER + body + functions)
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")
