@@ -44,6 +44,11 @@
 /* Of an array: not cleared first, whatever the flags say; every element that is read is written before. */
 #define RAW __attribute__((uninitialized))
 
+/* What lies at a pointer, 16-bit floats by the vector's conversion. */
+#define READ(p)      (*(p))
+#define READ_F16(p)  (vf_load_f16_n(p, 1)[0])
+#define READ_BF16(p) (vf_load_bf16_n(p, 1)[0])
+
 /* ---- The same at every level ----------------------------------------------------------------------------------- */
 
 static inline vf vf_from_bits(vi a) { return (vf)a; }
