@@ -14,6 +14,14 @@ static const cli_command commands[] = {
      "Runs every folder with model.onnx and test_data_set_* below DIR by the rules of ONNX's own suite.", cmd_test},
     {"bench", "MODEL [-i NAME=FILE]... [--shape NAME=...]... [--runs N] [--warmup N] [--json]",
      "Measures loading, the first run, the runs after it, and memory.", cmd_bench},
+    {"train",
+     "MODEL -c CONFIG.json --data FILE.npz [--valid FILE.npz] -o OUT.onnx [--checkpoint FILE] [--resume] [--report "
+     "DIR]",
+     "Trains a model on data, as the configuration says, and writes it as ONNX in inference form.", cmd_train},
+    {"eval", "MODEL --data FILE.npz [-c CONFIG.json] [--json]", "Measures loss and metrics of a model on data.",
+     cmd_eval},
+    {"gradcheck", "MODEL [-c CONFIG.json] [--data FILE.npz] [--shape NAME=...]... [--json]",
+     "Compares the gradients of a model with central differences.", cmd_gradcheck},
     {"convert", "MODEL -o OUT.onnx [--optimise] [--external-data FILE]",
      "Loads a model, brings it to the newest form of its operators, and writes it as ONNX again.", cmd_convert},
 };
@@ -26,7 +34,7 @@ static int print_version(void) {
 
 static int print_help(void) {
     puts("usage: sardonyx COMMAND ...\n\nCommands:");
-    for (int i = 0; i < COMMANDS; i++) printf("  %-8s %s\n", commands[i].name, commands[i].summary);
+    for (int i = 0; i < COMMANDS; i++) printf("  %-9s %s\n", commands[i].name, commands[i].summary);
     puts("\nOptions of every command: 'sardonyx COMMAND --help'. 'sardonyx --version' prints the version.\n\n"
          "Exit status: 0 done, 1 a comparison or check failed, 2 wrong usage, 3 the model or data was refused,\n"
          "4 a limit, a deadline or an interrupt.");
