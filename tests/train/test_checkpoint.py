@@ -8,6 +8,7 @@ usage: test_checkpoint.py SARDONYX FOLDER [WORD...]
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import struct
@@ -159,14 +160,21 @@ def bad_checkpoints(tool):
 
 
 def full_disk(tool):
-    """A folder of few pages: the export fails with exit 3, and the file that was there stays."""
+    """Files may not grow beyond 4 KB: saving fails with exit 3, and the files that were there stay."""
     model, data, config = pieces(tool)
-    small = "/dev/full" if os.path.exists("/dev/full") else None
-    if not small:
-        return "no /dev/full here"
-    done = tool.run("train", model, "-c", tool.config("one.json", {**config, "epochs": 1}), "--data", data, "-o",
-                    "/dev/full/out.onnx", "-q", expect=3)
-    assert "/dev/full" in done.stderr, done.stderr
+    one, out, checkpoint = tool.config("one.json", {**config, "epochs": 1}), tool.path("disk.onnx"), tool.path("disk.safetensors")
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    for words, kept in (([], out), (["--checkpoint", checkpoint], checkpoint)):
+        with open(kept, "wb") as file:
+            file.write(b"old")
+        command = [tool.sardonyx, "train", model, "-c", one, "--data", data, "-o", out, "-q", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
+        assert done.returncode == 3 and os.path.basename(kept) in done.stderr, (done.returncode, done.stderr)
+        assert read(kept) == b"old", f"{kept} was changed"
     return None
 
 
