@@ -24,11 +24,12 @@ RUNTIMES = ("sardonyx", "onnxruntime")
 
 
 class Worker:
-    def __init__(self, runtime, model, inputs, threads):
+    """A process driven over pipes: a command in, a JSON line out."""
+
+    def __init__(self, *words, script="worker.py"):
         environment = dict(os.environ, PYTHONPATH=os.path.join(HERE, "..", "python"))
-        self.process = subprocess.Popen([sys.executable, os.path.join(HERE, "worker.py"), runtime, model, inputs,
-                                         str(threads)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                                        env=environment)
+        self.process = subprocess.Popen([sys.executable, os.path.join(HERE, script), *map(str, words)], env=environment,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.loaded = self.answer()
 
     def answer(self):
