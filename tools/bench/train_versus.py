@@ -61,6 +61,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--json")
     options = parser.parse_args()
+    options.folder = os.path.abspath(options.folder)
     os.makedirs(options.folder, exist_ok=True)
     print("ours / PyTorch; ratio above 1: we are faster")
     rows = []
