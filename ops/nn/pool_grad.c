@@ -35,8 +35,8 @@ static sdx_status relate(sdx_error *error, const back_params *p, const sdx_type 
     SDX_TRY(sdx_window_make(error, &p->window, x->rank - 2, x->dim + 2, p->window.kernel_shape.data, true,
                             &pooling->window));
     for (int d = 0; d < x->rank && y->rank >= 0; d++) {
-        const int64_t want = y->rank != x->rank ? -2 : d < 2 ? x->dim[d] : pooling->window.out[d - 2];
-        if (want == -2 || (want >= 0 && y->dim[d] >= 0 && want != y->dim[d]))
+        const int64_t want = d < 2 ? x->dim[d] : pooling->window.out[d - 2];
+        if (y->rank != x->rank || (want >= 0 && y->dim[d] >= 0 && want != y->dim[d]))
             return sdx_fail(error, SDX_SHAPE, "input '%s' does not have the shape that the window gives", name);
     }
     pooling->planes = x->dim[0] * x->dim[1];
