@@ -52,9 +52,9 @@ typedef struct sdx_depthwise {
     bool clamp;
 } sdx_depthwise;
 
-/* A row of outputs of a pool: y[o] is the maximum, or the sum, of x[rows[r] + o * stride + k * dilation - begin] for all
- * r < n_rows and k < taps, without places outside [rows[r], rows[r] + in); of nothing it is -inf, or 0. `line` has room
- * for (n - 1) * stride + (taps - 1) * dilation + 1 + SDX_POOL_ROOM elements. */
+/* A row of outputs of a pool: y[o] is the maximum, or the sum, of x[rows[r] + o * stride + k * dilation - begin] for
+ * all r < n_rows and k < taps, without places outside [rows[r], rows[r] + in); of nothing it is -inf, or 0. `line` has
+ * room for (n - 1) * stride + (taps - 1) * dilation + 1 + SDX_POOL_ROOM elements. */
 enum { SDX_POOL_ROOM = 32 };
 typedef struct sdx_pool_row {
     const float *x;
@@ -71,9 +71,9 @@ typedef struct sdx_update {
     double norm, keep; /* factor of x in the gradient; what x is multiplied by at the end */
 } sdx_update;
 
-/* n parameters w with gradients g and state s; results may be their own inputs. u is what the optimizer makes of w; with
- * `prox`, w becomes soft(u, l1 / d) / (1 + l2 / d), where d is the optimizer's metric, and 1 for sgd. metric: where d
- * goes; NULL: nobody asks. Which numbers count, the kernel says. */
+/* n parameters w with gradients g and state s; results may be their own inputs. u is what the optimizer makes of w;
+ * with `prox`, w becomes soft(u, l1 / d) / (1 + l2 / d), where d is the optimizer's metric, and 1 for sgd. metric:
+ * where d goes; NULL: nobody asks. Which numbers count, the kernel says. */
 typedef struct sdx_training_step {
     const void *w, *g, *s[4];
     void *w_new, *s_new[4], *metric;

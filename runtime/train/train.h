@@ -157,7 +157,8 @@ void sdx_metrics_free(sdx_metric_sums *sums);
 
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 
-/* Options as the text that sdx_train_config_parse reads; what asks for its default is left out. Free it with sdx_free. */
+/* Options as the text that sdx_train_config_parse reads; what asks for its default is left out. Free it with sdx_free.
+ */
 sdx_status sdx_train_config_print(const sdx_train_options *options, sdx_error *error, char **text);
 
 /* ---- checkpoint: named tensors and text in one safetensors file
