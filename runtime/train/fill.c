@@ -62,6 +62,12 @@ bool sdx_tensor_all(const sdx_tensor *tensor, double value) {
     return true;
 }
 
+bool sdx_tensor_finite(const sdx_tensor *tensor) {
+    for (int64_t k = 0; k < tensor->count; k++)
+        if (!isfinite(sdx_tensor_element(tensor, k))) return false;
+    return true;
+}
+
 void sdx_fill_drawn(const sdx_tensor *tensor, sdx_init init, int64_t fan_in, int64_t fan_out, uint64_t seed) {
     for (int64_t k = 0; k < tensor->count; k++)
         sdx_tensor_put(tensor, k, drawn(init, (double)fan_in, (double)fan_out, seed, (uint64_t)k));

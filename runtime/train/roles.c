@@ -169,14 +169,20 @@ static bool untracked(sdx_preparation *p, const sdx_graph_value *value, const sd
     return mode && mode->i && sdx_name_made_up(value->name) && !sdx_prepare_folded_from(p, value);
 }
 
+static bool is_recurrent(const sdx_node *node) {
+    return sdx_node_is(node, "LSTM") || sdx_node_is(node, "GRU") || sdx_node_is(node, "RNN");
+}
+
 /* The role of one use; SDX_USE_NONE where the constant is no weight there. */
 int sdx_prepare_role(sdx_preparation *p, const sdx_readers *readers, sdx_id id, const sdx_use *use) {
     const sdx_graph_value *value = &p->graph->values[id];
     int role = sdx_use_role(readers, use);
-    if (role == SDX_USE_NONE || role == SDX_USE_ELEMENTWISE) return role;
+    const sdx_tensor *tensor = &value->constant->tensor;
+    if (role == SDX_USE_NONE) return role;
+    if (role == SDX_USE_ELEMENTWISE) return is_recurrent(use->node) && sdx_tensor_all(tensor, 0) ? SDX_USE_NONE : role;
     if (role == SDX_ROLE_STATE) return untracked(p, value, use) ? SDX_USE_NONE : role;
     if (is_dummy(p, value, role) || in_group_norm(p, use)) return SDX_USE_NONE;
-    const sdx_tensor *tensor = &value->constant->tensor;
+    if (!by_position(use) && !sdx_tensor_finite(tensor)) return SDX_USE_NONE; /* a mask */
     if (!by_position(use) && tensor->rank == 0) return SDX_USE_ELEMENTWISE;
     if (role == SDX_ROLE_EMBEDDING && tensor->rank < 2) return SDX_USE_ELEMENTWISE;
     return role;

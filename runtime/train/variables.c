@@ -3,7 +3,6 @@
  * where a constant merely takes part in arithmetic, its name and what exporters say of it decide. */
 #include "runtime/train/fill.h"
 #include "runtime/train/prepare.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,12 +17,6 @@ typedef struct finder {
 } finder;
 
 /* ---- small questions ---- */
-
-static bool all_finite(const sdx_tensor *tensor) {
-    for (int64_t k = 0; k < tensor->count; k++)
-        if (!isfinite(sdx_tensor_element(tensor, k))) return false;
-    return true;
-}
 
 static bool trainable_dtype(sdx_dtype dtype) {
     return dtype == SDX_F32 || dtype == SDX_F64 || dtype == SDX_F16 || dtype == SDX_BF16;
@@ -41,7 +34,7 @@ static const char *path_of(finder *f, const sdx_graph_value *value, const sdx_us
  * what is done to the raw input is preprocessing. */
 static bool other_parameter(finder *f, const sdx_graph_value *value, const sdx_use *use) {
     bool named = !sdx_name_made_up(value->name) || sdx_prepare_folded_from(f->p, value);
-    if (!named || f->kinds || !all_finite(&value->constant->tensor)) return false;
+    if (!named || f->kinds || !sdx_tensor_finite(&value->constant->tensor)) return false;
     if (value->constant->tensor.rank == 0 && !f->p->torch) return false;
     if (use->graph != f->graph) return true;
     for (int k = 0; k < use->node->n_in; k++)

@@ -316,7 +316,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         prepare()
-        for group in (usage, manual, models, data, outputs, names, limits, suites, reports, conversion):
+        for group in (usage, manual, models, data, outputs, names, limits, suites, reports, conversion, checks):
             group()
         os.chdir("/")
     print(f"{passed} passed, {failed} failed, 0 skipped")

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Preparation for training: copies, patterns, what is a parameter, and the training form. */
-#include "runtime/train/train.h"
-#include "tests/unit/support.h"
+#include "tests/unit/train_support.h"
 
 static void patterns_match_as_globs(void **state) {
     (void)state;
@@ -59,31 +58,6 @@ static sdx_model *mlp(void) {
     return model;
 }
 
-static sdx_train_options cross_entropy(void) {
-    return (sdx_train_options){.size = sizeof(sdx_train_options), .loss = {.kind = SDX_LOSS_CROSS_ENTROPY}};
-}
-
-static sdx_prepared *prepared(const sdx_model *model, const sdx_train_options *options) {
-    sdx_prepared *out = NULL;
-    OK(sdx_prepare(model, options, &test_error, &out));
-    OK(sdx_graph_check(out->training->graph, &test_error));
-    OK(sdx_graph_check(out->inference->graph, &test_error));
-    return out;
-}
-
-static const sdx_variable *variable(const sdx_prepared *p, const char *name) {
-    for (int k = 0; k < p->n_variables; k++)
-        if (strcmp(p->variables[k].name, name) == 0) return &p->variables[k];
-    fail_msg("there is no variable '%s'", name);
-    return NULL;
-}
-
-static const sdx_node *node_of(const sdx_graph *graph, const char *op_type) {
-    for (int k = 0; k < graph->n_nodes; k++)
-        if (strcmp(graph->nodes[k]->op_type, op_type) == 0) return graph->nodes[k];
-    return NULL;
-}
-
 static void a_copy_runs_as_the_original(void **state) {
     (void)state;
     sdx_model *model = mlp(), *copy = NULL;
@@ -109,7 +83,7 @@ static void a_copy_runs_as_the_original(void **state) {
 static void weights_become_inputs(void **state) {
     (void)state;
     sdx_model *model = mlp();
-    sdx_train_options options = cross_entropy();
+    sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
     sdx_prepared *p = prepared(model, &options);
     assert_int_equal(p->n_variables, 4);
     assert_int_equal(variable(p, "fc1.weight")->role, SDX_ROLE_KERNEL);
@@ -131,7 +105,7 @@ static void weights_become_inputs(void **state) {
 static void the_final_softmax_is_bypassed(void **state) {
     (void)state;
     sdx_model *model = mlp();
-    sdx_train_options options = cross_entropy();
+    sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
     sdx_prepared *p = prepared(model, &options);
     assert_string_equal(p->training->graph->values[p->outputs[0]].name, "fc2");
     assert_int_equal(p->outputs[1], SDX_NONE);
@@ -144,25 +118,193 @@ static void the_final_softmax_is_bypassed(void **state) {
     sdx_model_close(model);
 }
 
-static void dropout_drops_in_training(void **state) {
+static void softmax_of_old_opsets_is_bypassed(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    static sdx_opset old = {"", 11};
+    model->opsets = &old;
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(-1, 4));
+    sdx_id z = add_node(g, "MatMul", "z", IDS(x, weight(g, "w", DIMS(4, 3))));
+    add_output(g, add_node(g, "Softmax", "p", 1, &z));
+    finish_model(model);
+    sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
+    sdx_prepared *p = prepared(model, &options);
+    assert_string_equal(p->training->graph->values[p->outputs[0]].name, "z");
+    assert_string_equal(p->inference->graph->values[p->evaluated[0]].name, "z");
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+}
+
+/* A softmax over another axis than the classes is part of the model. */
+static void other_softmaxes_stay(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(-1, 5, 4));
+    sdx_id z = add_node(g, "MatMul", "z", IDS(x, weight(g, "w", DIMS(4, 3))));
+    add_output(g, add_node(g, "Softmax", "p", 1, &z));
+    finish_model(model);
+    sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
+    sdx_prepared *p = prepared(model, &options);
+    assert_string_equal(p->training->graph->values[p->outputs[0]].name, "p");
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+}
+
+static void dropout_drops_in_training_alone(void **state) {
     (void)state;
     sdx_model *model = mlp();
-    sdx_train_options options = cross_entropy();
+    sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
+    for (int classic = 0; classic < 2; classic++) {
+        options.classic_dropout = classic;
+        sdx_prepared *p = prepared(model, &options);
+        const sdx_graph *g = p->training->graph;
+        const sdx_node *drop = node_of(g, "Dropout");
+        assert_non_null(drop);
+        assert_int_equal(drop->n_in, 3);
+        assert_true(*(bool *)g->values[drop->in[2]].constant->tensor.data);
+        assert_float_equal(*(float *)g->values[drop->in[1]].constant->tensor.data, classic ? 0.75f : 0.25f, 0);
+        assert_null(node_of(p->inference->graph, "Dropout"));
+        sdx_prepared_free(p);
+    }
+    sdx_model_close(model);
+}
+
+/* Dropout of whole channels: a mask that is drawn on ones and multiplied in. */
+static void dropout_of_ones_drops_channels(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(1, 4, 2, 2));
+    sdx_id y = add_node(g, "Conv", "conv", IDS(x, weight(g, "w", DIMS(4, 4, 1, 1))));
+    sdx_id ones = add_constant(g, "ones", SDX_F32, DIMS(1, 4, 1, 1), (float[]){1, 1, 1, 1});
+    sdx_id ratio = add_constant(g, "ratio", SDX_F32, SCALAR, (float[]){0.5f});
+    sdx_id yes = add_constant(g, "yes", SDX_BOOL, SCALAR, (bool[]){true});
+    sdx_id mask = add_node(g, "Dropout", "mask", IDS(ones, ratio, yes));
+    add_output(g, add_node(g, "Mul", "dropped", IDS(y, mask)));
+    finish_model(model);
+    sdx_train_options options = training(SDX_LOSS_OUTPUT);
     sdx_prepared *p = prepared(model, &options);
-    const sdx_graph *g = p->training->graph;
-    const sdx_node *drop = node_of(g, "Dropout");
-    assert_non_null(drop);
-    assert_int_equal(drop->n_in, 3);
-    assert_true(*(bool *)g->values[drop->in[2]].constant->tensor.data);
+    assert_int_equal(p->n_variables, 1);
+    assert_non_null(node_of(p->training->graph, "Dropout"));
+    assert_null(node_of(p->inference->graph, "Dropout"));
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+}
+
+static void dropout_with_a_mask_of_floats_drops(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    static sdx_opset old = {"", 7};
+    model->opsets = &old;
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(2, 4));
+    sdx_id z = add_node(g, "MatMul", "z", IDS(x, weight(g, "w", DIMS(4, 4))));
+    sdx_node *drop = add_node_n(g, "Dropout", "drop", 2, 1, &z);
+    add_output(g, drop->out[0]);
+    add_output(g, drop->out[1]);
+    finish_model(model);
+    sdx_train_options options = training(SDX_LOSS_OUTPUT);
+    sdx_prepared *p = prepared(model, &options);
+    assert_int_equal(node_of(p->training->graph, "Dropout")->n_in, 3);
+    assert_int_equal(node_of(p->inference->graph, "Dropout")->n_in, 1); /* its mask is an output */
+    assert_int_equal(p->inference->graph->values[p->inference->graph->outputs[1]].type.dtype, SDX_F32);
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+}
+
+static void patterns_choose_what_is_trained(void **state) {
+    (void)state;
+    sdx_model *model = mlp();
+    static const char *const fc2[] = {"fc2.*"}, *const biases[] = {"*.bias"}, *const slip[] = {"fc2.wieght"},
+                             *const all[] = {"*"}, *const by_node[] = {"fc1"};
+    sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
+    options.trainable = (sdx_patterns){fc2, 1};
+    options.freeze = (sdx_patterns){biases, 1};
+    sdx_prepared *p = prepared(model, &options);
+    assert_true(variable(p, "fc2.weight")->trained);
+    assert_false(variable(p, "fc2.bias")->trained);
+    assert_false(variable(p, "fc1.weight")->trained);
+    sdx_prepared_free(p);
+    options.trainable = (sdx_patterns){NULL, 0};
+    options.freeze = (sdx_patterns){by_node, 1};
+    p = prepared(model, &options);
+    assert_false(variable(p, "fc1.weight")->trained);
+    assert_true(variable(p, "fc2.weight")->trained);
+    sdx_prepared_free(p);
+    options.freeze = (sdx_patterns){slip, 1};
+    const char *message = refused(model, &options, SDX_VALUE);
+    CONTAINS(message, "'fc2.wieght' matches nothing");
+    CONTAINS(message, "'fc2.weight'");
+    options.freeze = (sdx_patterns){all, 1};
+    CONTAINS(refused(model, &options, SDX_VALUE), "all are frozen");
+    sdx_model_close(model);
+}
+
+static void the_output_of_the_loss_must_exist(void **state) {
+    (void)state;
+    sdx_model *model = mlp();
+    sdx_train_options options = training(SDX_LOSS_MSE);
+    options.loss.output[0] = "relu";
+    sdx_prepared *p = prepared(model, &options);
+    assert_string_equal(p->training->graph->values[p->outputs[0]].name, "relu");
+    sdx_prepared_free(p);
+    options.loss.output[0] = "rleu";
+    CONTAINS(refused(model, &options, SDX_VALUE), "'relu'");
+    options = training(SDX_LOSS_TRIPLET);
+    CONTAINS(refused(model, &options, SDX_VALUE), "the model has 1");
+    sdx_model_close(model);
+}
+
+/* x -> MatMul(w1) -> ArgMax -> MatMul(w2): nothing comes through a choice. */
+static void what_has_no_gradient_is_listed(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(2, 4));
+    sdx_id h = add_node(g, "MatMul", "h", IDS(x, weight(g, "w1", DIMS(4, 4))));
+    sdx_id chosen = add_node(g, "ArgMax", "chosen", 1, &h);
+    sdx_node *cast = add_node_n(g, "Cast", "cast", 1, 1, &chosen);
+    set_int(g, cast, "to", SDX_F32);
+    sdx_id r = cast->out[0];
+    add_output(g, add_node(g, "Mul", "y", IDS(r, add_node(g, "MatMul", "v", IDS(x, weight(g, "w2", DIMS(4, 4)))))));
+    add_output(g, add_node(g, "MatMul", "aside", IDS(x, weight(g, "w3", DIMS(4, 4)))));
+    finish_model(model);
+    sdx_train_options options = training(SDX_LOSS_OUTPUT);
+    sdx_prepared *p = prepared(model, &options);
+    assert_int_equal(p->n_variables, 3);
+    sdx_id xs[3] = {p->variables[0].id, p->variables[1].id, p->variables[2].id};
+    sdx_coverage found;
+    sdx_arena arena;
+    sdx_arena_init(&arena, p->training->memory);
+    OK(sdx_coverage_find(p->training->graph, p->outputs, 1, xs, 3, &arena, &test_error, &found));
+    assert_int_equal(found.n_nodes, 1);
+    assert_string_equal(found.nodes[0].node->op_type, "ArgMax");
+    assert_true(found.nodes[0].never);
+    assert_int_equal(found.n_freeze, 1);
+    assert_string_equal(p->variables[found.freeze[0]].name, "w1");
+    assert_int_equal(found.n_unused, 1);
+    assert_string_equal(p->variables[found.unused[0]].name, "w3");
+    sdx_arena_release(&arena);
     sdx_prepared_free(p);
     sdx_model_close(model);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(patterns_match_as_globs),   cmocka_unit_test(a_copy_runs_as_the_original),
-        cmocka_unit_test(weights_become_inputs),     cmocka_unit_test(the_final_softmax_is_bypassed),
-        cmocka_unit_test(dropout_drops_in_training),
+        cmocka_unit_test(patterns_match_as_globs),
+        cmocka_unit_test(a_copy_runs_as_the_original),
+        cmocka_unit_test(weights_become_inputs),
+        cmocka_unit_test(the_final_softmax_is_bypassed),
+        cmocka_unit_test(softmax_of_old_opsets_is_bypassed),
+        cmocka_unit_test(other_softmaxes_stay),
+        cmocka_unit_test(dropout_drops_in_training_alone),
+        cmocka_unit_test(dropout_of_ones_drops_channels),
+        cmocka_unit_test(dropout_with_a_mask_of_floats_drops),
+        cmocka_unit_test(patterns_choose_what_is_trained),
+        cmocka_unit_test(the_output_of_the_loss_must_exist),
+        cmocka_unit_test(what_has_no_gradient_is_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
