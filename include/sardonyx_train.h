@@ -371,12 +371,13 @@ SDX_API sdx_status sdx_trainer_save(const sdx_trainer *trainer, const char *path
 /* The trainer goes on as the saved one would have, bit for bit. A checkpoint of another model or of another optimizer
  * is refused (SDX_VALUE) and nothing changes. */
 SDX_API sdx_status sdx_trainer_load(sdx_trainer *trainer, const char *path, sdx_error *error);
-/* The trained model in inference form, as sdx_model_save writes it. With ema: the averaged parameters. */
-SDX_API sdx_status sdx_trainer_export_model(const sdx_trainer *trainer, const char *path, const char *external_data,
+/* The trained model in inference form, as sdx_model_save writes it. With ema: the averaged parameters. The file is
+ * opened again and run on a sample of the first batch; SDX_VALUE when that gives other outputs than the trainer. */
+SDX_API sdx_status sdx_trainer_export_model(sdx_trainer *trainer, const char *path, const char *external_data,
                                             sdx_error *error);
 /* One whole step as portable ONNX: inputs are the batch, parameters, state, lr and step; outputs the loss, penalties,
  * new parameters and new state. Runs in any runtime. */
-SDX_API sdx_status sdx_trainer_export_step(const sdx_trainer *trainer, const char *path, sdx_error *error);
+SDX_API sdx_status sdx_trainer_export_step(sdx_trainer *trainer, const char *path, sdx_error *error);
 /* Bytes now held, and the most ever held, by the trainer: what options.memory_limit limits. Either may be NULL. */
 SDX_API void sdx_trainer_memory(const sdx_trainer *trainer, size_t *used, size_t *peak);
 /* A line for each change that was made to the model to train it ("final Softmax 'p' is bypassed: the loss takes
@@ -412,6 +413,8 @@ typedef struct sdx_fit_options {
     bool resume;                /* from `checkpoint`, in the middle of an epoch too */
 } sdx_fit_options;
 
+/* Samples are shuffled anew each epoch, by the seed and the epoch alone; the rest behind the last whole batch is used,
+ * except by models whose batch size is fixed. The loop's place is saved with the trainer. */
 SDX_API sdx_status sdx_trainer_fit(sdx_trainer *trainer, const sdx_fit_options *options, sdx_error *error);
 /* Loss and metrics over whole arrays in batches; metrics has options.n_metrics entries. */
 SDX_API sdx_status sdx_trainer_score(sdx_trainer *trainer, const sdx_binding *data, size_t n, double *loss,

@@ -52,7 +52,7 @@ sdx_status sdx_trainer_evaluate(sdx_trainer *trainer, const sdx_binding *batch, 
     SDX_TRY(take_batch(trainer, batch, n, false, error));
     if (n_out) SDX_TRY(sdx_need(out, "out", error));
     const sdx_model *model = trainer->prepared->inference;
-    sdx_value **outputs = calloc(model->n_outputs + 1, sizeof *outputs + sizeof(bool));
+    sdx_value **outputs = calloc(model->n_outputs + 1, sizeof *outputs + sizeof(bool)); /* see SDX_PORT_OUTPUT */
     if (!outputs) return sdx_fail(error, SDX_OUT_OF_MEMORY, "room for %zu outputs asked for", model->n_outputs);
     bool *wanted = (bool *)(outputs + model->n_outputs + 1);
     sdx_status status = sdx_match_outputs(model->outputs, model->n_outputs, out, n_out, wanted, error);
@@ -121,4 +121,63 @@ void sdx_trainer_memory(const sdx_trainer *trainer, size_t *used, size_t *peak) 
     if (trainer) sdx_trainer_bytes(trainer, &now, &most);
     if (used) *used = now;
     if (peak) *peak = most;
+}
+
+/* ---- Files ----------------------------------------------------------------------------------------------------- */
+
+sdx_status sdx_trainer_save(const sdx_trainer *trainer, const char *path, sdx_error *error) {
+    SDX_TRY(sdx_need(trainer, "trainer", error));
+    SDX_TRY(sdx_need(path, "path", error));
+    return sdx_trainer_write_checkpoint(trainer, path, error);
+}
+
+sdx_status sdx_trainer_load(sdx_trainer *trainer, const char *path, sdx_error *error) {
+    SDX_TRY(sdx_need(trainer, "trainer", error));
+    SDX_TRY(sdx_need(path, "path", error));
+    return sdx_trainer_read_checkpoint(trainer, path, error);
+}
+
+sdx_status sdx_trainer_export_model(sdx_trainer *trainer, const char *path, const char *external_data,
+                                    sdx_error *error) {
+    SDX_TRY(sdx_need(trainer, "trainer", error));
+    SDX_TRY(sdx_need(path, "path", error));
+    return sdx_trainer_write_model(trainer, path, external_data, error);
+}
+
+sdx_status sdx_trainer_export_step(sdx_trainer *trainer, const char *path, sdx_error *error) {
+    SDX_TRY(sdx_need(trainer, "trainer", error));
+    SDX_TRY(sdx_need(path, "path", error));
+    return sdx_trainer_write_step(trainer, path, error);
+}
+
+/* ---- The loop -------------------------------------------------------------------------------------------------- */
+
+sdx_status sdx_trainer_calibrate(sdx_trainer *trainer, const sdx_binding *batch, size_t n, sdx_error *error) {
+    SDX_TRY(take_batch(trainer, batch, n, false, error));
+    return sdx_trainer_take_calibration(trainer, error);
+}
+
+sdx_status sdx_trainer_fit(sdx_trainer *trainer, const sdx_fit_options *given, sdx_error *error) {
+    sdx_fit_options options = {.size = sizeof options};
+    SDX_TRY(sdx_need(trainer, "trainer", error));
+    SDX_TRY(sdx_need(given, "options", error));
+    SDX_TRY(sdx_read_options(given, "sdx_fit_options", sizeof options, &options, error));
+    if (options.checkpoint_every < 0 || options.checkpoint_keep < 0)
+        return sdx_fail(error, SDX_ARGUMENT, "'checkpoint_every' and 'checkpoint_keep' must be >= 0");
+    if (options.resume) SDX_TRY(sdx_need(options.checkpoint, "checkpoint", error));
+    return sdx_trainer_fit_data(trainer, &options, error);
+}
+
+sdx_status sdx_trainer_score(sdx_trainer *trainer, const sdx_binding *data, size_t n, double *loss, double *metrics,
+                             sdx_error *error) {
+    sdx_error own = {0};
+    sdx_data opened;
+    double unused;
+    if (!error) error = &own;
+    SDX_TRY(sdx_need(trainer, "trainer", error));
+    if (trainer->options.n_metrics) SDX_TRY(sdx_need(metrics, "metrics", error));
+    sdx_status status = sdx_data_open(trainer, "data", data, n, &opened, error);
+    if (!status) status = sdx_trainer_score_data(trainer, &opened, NULL, loss ? loss : &unused, metrics, error);
+    sdx_data_close(&opened);
+    return status;
 }

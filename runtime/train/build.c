@@ -55,6 +55,23 @@ static bool name_is_taken(const sdx_graph *graph, const char *name) {
     return false;
 }
 
+sdx_status sdx_builder_free_variables(sdx_builder *b, sdx_id *ids) {
+    const sdx_prepared *prepared = b->trainer->prepared;
+    for (int v = 0; v < prepared->n_variables; v++) {
+        if (ids) ids[v] = prepared->variables[v].exported;
+        SDX_TRY(sticky(b, sdx_graph_make_input(b->graph, prepared->variables[v].exported, b->error)));
+    }
+    for (int k = 0, n_batch = 0; k < b->graph->n_inputs; k++) {
+        int found = -1;
+        for (int v = 0; v < prepared->n_variables && found < 0; v++)
+            if (prepared->variables[v].exported == b->graph->inputs[k]) found = v;
+        sdx_builder_tie(b, k,
+                        found >= 0 ? (sdx_port){SDX_PORT_VARIABLE, found, 0} : (sdx_port){SDX_PORT_BATCH, n_batch, 0});
+        n_batch += found < 0;
+    }
+    return b->patch.status;
+}
+
 /* A value of that name, or of one with a number behind it when it is taken; NULL: any name. */
 static sdx_id named_value(sdx_builder *b, const char *name, const sdx_type *type) {
     char text[256];

@@ -2,23 +2,6 @@
  * The inference form with its variables as inputs, alone or with loss and penalties behind it. */
 #include "runtime/train/trainer.h"
 
-static sdx_status tie_inputs(sdx_builder *b, sdx_id *variable) {
-    const sdx_prepared *prepared = b->trainer->prepared;
-    for (int v = 0; v < prepared->n_variables; v++) {
-        variable[v] = prepared->variables[v].exported;
-        SDX_TRY(sdx_graph_make_input(b->graph, variable[v], b->error));
-    }
-    for (int k = 0, n_batch = 0; k < b->graph->n_inputs; k++) {
-        int found = -1;
-        for (int v = 0; v < prepared->n_variables && found < 0; v++)
-            if (variable[v] == b->graph->inputs[k]) found = v;
-        sdx_builder_tie(b, k,
-                        found >= 0 ? (sdx_port){SDX_PORT_VARIABLE, found, 0} : (sdx_port){SDX_PORT_BATCH, n_batch, 0});
-        n_batch += found < 0;
-    }
-    return b->patch.status;
-}
-
 static sdx_id label_input(sdx_builder *b, const sdx_type *label) {
     const sdx_trainer *t = b->trainer;
     if (!sdx_loss_has_label(t->options.loss.kind)) return SDX_NONE;
@@ -40,6 +23,8 @@ static sdx_status emit_loss(sdx_builder *b, const sdx_id *variable, const sdx_ty
     sdx_builder_output(b, (sdx_port){SDX_PORT_FIGURE, SDX_FIGURE_NUMERATOR, 0}, loss.numerator, NULL);
     sdx_builder_output(b, (sdx_port){SDX_PORT_FIGURE, SDX_FIGURE_DENOMINATOR, 0}, loss.denominator, NULL);
     sdx_builder_output(b, (sdx_port){SDX_PORT_FIGURE, SDX_FIGURE_LOSS, 0}, loss.loss, NULL);
+    int n_outputs = (int)t->prepared->inference->n_outputs;
+    sdx_builder_output(b, (sdx_port){SDX_PORT_OUTPUT, n_outputs, 0}, t->prepared->evaluated[0], NULL);
     for (size_t k = 0; k < t->options.n_penalties; k++)
         sdx_builder_output(b, (sdx_port){SDX_PORT_FIGURE, SDX_FIGURE_PENALTY + (int)k, 0}, values[k], NULL);
     return b->patch.status;
@@ -49,7 +34,7 @@ static sdx_status emit_all(sdx_builder *b, sdx_form form, const sdx_type *label)
     const sdx_graph *inference = b->trainer->prepared->inference->graph;
     sdx_id *variable = SDX_NEW_ARRAY(b->graph->arena, sdx_id, b->trainer->prepared->n_variables, b->error);
     if (!variable) return b->error->status;
-    SDX_TRY(tie_inputs(b, variable));
+    SDX_TRY(sdx_builder_free_variables(b, variable));
     for (int k = 0; k < inference->n_outputs; k++)
         sdx_builder_output(b, (sdx_port){SDX_PORT_OUTPUT, k, 0}, inference->outputs[k], NULL);
     return form == SDX_FORM_PREDICT ? b->patch.status : emit_loss(b, variable, label);

@@ -129,7 +129,6 @@ sdx_status sdx_train_options_copy(const sdx_train_options *from, sdx_arena *aren
     copy_members(&c, to);
     if (to->accumulate == 0) to->accumulate = 1;
     if (to->epochs == 0) to->epochs = 1;
-    if (to->batch == 0) to->batch = 32;
     if (to->early_stop_patience == 0) to->early_stop_patience = 5;
     return c.failed ? error->status : SDX_OK;
 }

@@ -81,6 +81,8 @@ static sdx_value *value_in(sdx_trainer *t, const sdx_batch *batch, sdx_port port
     if (port.kind == SDX_PORT_LABEL) return batch->label;
     if (port.kind == SDX_PORT_DIAL) return t->dials[port.index * SDX_DIAL_FORMS + port.part];
     const sdx_cell *cell = sdx_trainer_cell(t, port);
+    int w = t->averaged && port.kind == SDX_PORT_VARIABLE ? sdx_trainer_weight_of(t, port.index) : -1;
+    if (w >= 0) return t->weights[w].ema.now;
     return port.kind == SDX_PORT_SUM && updating ? cell->next : cell->now;
 }
 
@@ -111,7 +113,7 @@ static void receive(sdx_trainer *t, sdx_port port, sdx_value *result, sdx_value 
     }
 }
 
-static uint64_t run_seed(const sdx_trainer *t) {
+uint64_t sdx_trainer_run_seed(const sdx_trainer *t) {
     uint64_t seed = sdx_mix64(t->options.seed + 0x9e3779b97f4a7c15u);
     seed = sdx_mix64(seed ^ ((uint64_t)t->schedule.step + 1));
     seed = sdx_mix64(seed ^ ((uint64_t)t->micro + 1));
@@ -120,7 +122,7 @@ static uint64_t run_seed(const sdx_trainer *t) {
 
 sdx_status sdx_program_run(sdx_trainer *t, sdx_program *program, const sdx_batch *batch, const volatile int *cancel,
                            const bool *wanted, sdx_value **outputs, sdx_error *error) {
-    const sdx_run_options options = {.size = sizeof options, .cancel = cancel, .seed = run_seed(t)};
+    const sdx_run_options options = {.size = sizeof options, .cancel = cancel, .seed = sdx_trainer_run_seed(t)};
     bool updating = program == &t->programs[SDX_FORM_UPDATE];
     for (int k = 0; k < program->n_in; k++) program->inputs[k] = value_in(t, batch, program->in[k], updating);
     for (int j = 0; j < program->n_out; j++) {
@@ -228,7 +230,7 @@ static void advance(sdx_trainer *t, const sdx_program *program) {
     }
 }
 
-static void clear_sums(sdx_trainer *t) {
+void sdx_trainer_clear_sums(sdx_trainer *t) {
     for (int w = 0; w < t->n_weights; w++)
         for (int p = 0; p < SDX_PARTS; p++) {
             const sdx_value *sum = t->weights[w].sum[p].now;
@@ -257,7 +259,7 @@ static void settle(sdx_trainer *t, const sdx_program *gradient, const totals *su
     advance(t, gradient);
     if (result->updated) {
         advance(t, &t->programs[SDX_FORM_UPDATE]);
-        clear_sums(t);
+        sdx_trainer_clear_sums(t);
         t->numerator = t->denominator = t->samples = 0;
         t->micro = 0;
         t->schedule.step++;
@@ -269,6 +271,24 @@ static void settle(sdx_trainer *t, const sdx_program *gradient, const totals *su
     }
     t->has_gradients |= result->updated;
     result->step = t->schedule.step;
+}
+
+/* The first sample of the first batch, or the whole of it where the model fixes the size; without room for it, none. */
+static void keep_sample(sdx_trainer *t) {
+    if (t->has_sample) return;
+    for (int k = 0; k < t->n_batch; k++) {
+        const sdx_value *value = t->batch.inputs[k];
+        if (!value || value->kind != SDX_TENSOR) continue;
+        sdx_tensor part = value->tensor;
+        if (part.rank > 0 && part.dim[0] > 0 && t->batch_infos[k].rank > 0 && t->batch_infos[k].dims[0] < 0) {
+            part.count /= part.dim[0];
+            part.dim[0] = 1;
+        }
+        sdx_value_release(t->sample[k]);
+        t->sample[k] = sdx_value_copy_tensor(t->memory, &part, NULL);
+        if (!t->sample[k]) return;
+    }
+    t->has_sample = true;
 }
 
 sdx_status sdx_trainer_take_step(sdx_trainer *t, const volatile int *cancel, sdx_step_result *result,
@@ -288,6 +308,7 @@ sdx_status sdx_trainer_take_step(sdx_trainer *t, const volatile int *cancel, sdx
         if (!finite_outputs(t, &t->programs[SDX_FORM_UPDATE], what)) return bad_step(t, what, result, error);
     }
     settle(t, program, &sums, result);
+    keep_sample(t);
     return SDX_OK;
 }
 
@@ -313,4 +334,10 @@ sdx_status sdx_trainer_take_evaluation(sdx_trainer *t, const volatile int *cance
     result->loss = (double)NAN;
     for (size_t k = 0; k < t->options.n_penalties; k++) t->penalties[k] = (double)NAN;
     return SDX_OK;
+}
+
+sdx_status sdx_trainer_take_prediction(sdx_trainer *t, const bool *wanted, sdx_value **outputs, sdx_error *error) {
+    sdx_program *program = NULL;
+    SDX_TRY(sdx_trainer_program(t, SDX_FORM_PREDICT, NULL, error, &program));
+    return sdx_program_run(t, program, &t->batch, NULL, wanted, outputs, error);
 }

@@ -104,8 +104,9 @@ static sdx_status list_batch(sdx_trainer *t, sdx_error *error) {
     const sdx_graph *graph = t->prepared->training->graph;
     t->batch_infos = SDX_NEW_ARRAY(&t->arena, sdx_value_info, graph->n_inputs, error);
     t->batch.inputs = SDX_NEW_ARRAY(&t->arena, sdx_value *, graph->n_inputs, error);
+    t->sample = SDX_NEW_ARRAY(&t->arena, sdx_value *, graph->n_inputs, error);
     t->label_input = -1;
-    if (!t->batch_infos || !t->batch.inputs) return error->status;
+    if (!t->batch_infos || !t->batch.inputs || !t->sample) return error->status;
     for (int k = 0; k < graph->n_inputs; k++) {
         if (is_variable(t, graph->inputs[k])) continue;
         const char *name = graph->values[graph->inputs[k]].name;
@@ -183,6 +184,7 @@ static sdx_status set_up(sdx_trainer *t, const sdx_model *model, const sdx_train
     SDX_TRY(make_figures(t, error));
     t->n_slots = sdx_optimizer_slots(&t->options.optimizer, t->slot_names, t->slot_fill);
     sdx_schedule_start(&t->schedule);
+    t->fit.best = INFINITY;
     t->epochs_expected = t->options.epochs;
     return build_programs(t, error);
 }
@@ -225,6 +227,7 @@ void sdx_trainer_destroy(sdx_trainer *t) {
     for (int w = 0; w < t->n_weights; w++) clear_weight(&t->weights[w]);
     for (size_t k = 0; t->input_gradients && k < t->options.n_input_gradients; k++)
         sdx_cell_clear(&t->input_gradients[k]);
+    for (int k = 0; k < t->n_batch; k++) sdx_value_release(t->sample[k]);
     for (size_t k = 0; t->dials && k < t->n_dials * SDX_DIAL_FORMS; k++) sdx_value_release(t->dials[k]);
     sdx_prepared_free(t->prepared);
     sdx_pool_destroy(t->pool);

@@ -23,7 +23,7 @@ typedef enum sdx_port_kind {
     SDX_PORT_INPUT_GRADIENT,
     SDX_PORT_DIAL,   /* a scalar input: sdx_dial `index` in the form `part` */
     SDX_PORT_FIGURE, /* a scalar output: sdx_figure `index` */
-    SDX_PORT_OUTPUT  /* output `index` of the model */
+    SDX_PORT_OUTPUT  /* output `index` of the model; behind them what the loss reads */
 } sdx_port_kind;
 
 typedef struct sdx_port {
@@ -83,6 +83,14 @@ typedef enum sdx_form {
     SDX_FORMS
 } sdx_form;
 
+/* Where sdx_trainer_fit stands; saved with the trainer, so that it goes on there. */
+typedef struct sdx_fit_state {
+    int64_t epoch, position;       /* finished epochs; samples of the next one that are done */
+    double numerator, denominator; /* of the loss in it so far */
+    double best;                   /* watched metric, turned so that less is better */
+    int64_t bad_epochs;
+} sdx_fit_state;
+
 struct sdx_trainer {
     sdx_memory *memory;
     sdx_arena arena;
@@ -112,10 +120,13 @@ struct sdx_trainer {
     sdx_program programs[SDX_FORMS];
     sdx_schedule_state schedule;
     int64_t steps_expected, epochs_expected; /* 0: nobody said */
-    int micro;                               /* batches since the last update */
-    double numerator, denominator, samples;  /* summed over them */
+    int64_t micro;                           /* batches since the last update */
+    sdx_fit_state fit;
+    double numerator, denominator, samples; /* summed over them */
     bool has_gradients;
-    uint64_t digest; /* of the model and what was made of it */
+    bool averaged; /* programs read the averages for the parameters */
+    bool has_sample;
+    sdx_value **sample; /* per input of a batch: a sample of the first one; to try exported models with */
 };
 
 /* ---- options.c ---- */
@@ -161,6 +172,9 @@ sdx_status sdx_builder_settle(sdx_builder *builder);
 sdx_id sdx_builder_input(sdx_builder *builder, sdx_port port, const sdx_type *type, const char *name);
 /* Ties input k of the graph as it is. */
 void sdx_builder_tie(sdx_builder *builder, int k, sdx_port port);
+/* In a copy of the inference form: variables become inputs, and every input has its port. ids: per variable, or NULL.
+ */
+sdx_status sdx_builder_free_variables(sdx_builder *builder, sdx_id *ids);
 void sdx_builder_output(sdx_builder *builder, sdx_port port, sdx_id id, const char *name);
 sdx_id sdx_builder_dial(sdx_builder *builder, int dial, sdx_dtype dtype);
 /* Passes, session. Takes the model over. */
@@ -228,6 +242,11 @@ sdx_status sdx_trainer_take_gradients(sdx_trainer *trainer, sdx_step_result *res
 sdx_status sdx_trainer_take_evaluation(sdx_trainer *trainer, const volatile int *cancel, sdx_step_result *result,
                                        const bool *wanted, sdx_value **outputs, sdx_error *error);
 
+/* In inference form, without label and loss. */
+sdx_status sdx_trainer_take_prediction(sdx_trainer *trainer, const bool *wanted, sdx_value **outputs, sdx_error *error);
+uint64_t sdx_trainer_run_seed(const sdx_trainer *trainer);
+void sdx_trainer_clear_sums(sdx_trainer *trainer);
+
 /* ---- parameters.c ---- */
 
 /* Index of the variable of this name or path; -1 with the error set. */
@@ -240,5 +259,50 @@ sdx_status sdx_trainer_write(sdx_trainer *trainer, const char *name, const sdx_v
 sdx_status sdx_trainer_read_gradient(const sdx_trainer *trainer, const char *name, sdx_error *error, sdx_value **out);
 sdx_status sdx_trainer_count_zeros(const sdx_trainer *trainer, const char *name, double threshold, sdx_error *error,
                                    sdx_sparsity *out);
+
+/* ---- resume.c ---- */
+
+sdx_status sdx_trainer_write_checkpoint(const sdx_trainer *trainer, const char *path, sdx_error *error);
+sdx_status sdx_trainer_read_checkpoint(sdx_trainer *trainer, const char *path, sdx_error *error);
+
+/* ---- keep.c: checkpoints of a loop, older ones beside the newest ---- */
+
+/* Saves to `path`; what stood there of step `before` (0: nothing) stays as PATH.STEP, up to keep - 1 of them. */
+sdx_status sdx_checkpoint_rotate(const sdx_trainer *trainer, const char *path, int64_t before, int keep,
+                                 sdx_error *error);
+
+/* ---- export.c, export_step.c ---- */
+
+sdx_status sdx_trainer_write_model(sdx_trainer *trainer, const char *path, const char *external_data, sdx_error *error);
+sdx_status sdx_trainer_write_step(sdx_trainer *trainer, const char *path, sdx_error *error);
+
+/* ---- data.c: whole arrays, taken in batches ---- */
+
+typedef struct sdx_data {
+    sdx_trainer *trainer;
+    const sdx_binding *arrays;
+    size_t n_arrays;
+    int64_t n_samples, batch;
+    bool fixed; /* the model takes batches of this size only */
+    int64_t *order;
+    sdx_value **buffers; /* per array: `batch` samples */
+    sdx_binding *bindings;
+} sdx_data;
+
+/* Everything about the arrays is checked. */
+sdx_status sdx_data_open(sdx_trainer *trainer, const char *what, const sdx_binding *arrays, size_t n, sdx_data *data,
+                         sdx_error *error);
+void sdx_data_close(sdx_data *data);
+/* The order of epoch `epoch`, from the trainer's seed alone. */
+void sdx_data_shuffle(sdx_data *data, int64_t epoch);
+/* Samples first .. first + n of the order become trainer->batch; they stay until the next call. */
+sdx_status sdx_data_take(sdx_data *data, int64_t first, int64_t n, sdx_error *error);
+
+/* ---- score.c, fit.c, calibrate.c ---- */
+
+sdx_status sdx_trainer_score_data(sdx_trainer *trainer, sdx_data *data, const volatile int *cancel, double *loss,
+                                  double *metrics, sdx_error *error);
+sdx_status sdx_trainer_fit_data(sdx_trainer *trainer, const sdx_fit_options *options, sdx_error *error);
+sdx_status sdx_trainer_take_calibration(sdx_trainer *trainer, sdx_error *error);
 
 #endif
