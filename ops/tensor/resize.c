@@ -64,4 +64,5 @@ const sdx_op sdx_op_Resize = {
     .bind = resize_bind,
     .infer = sdx_resize_infer,
     .compute = sdx_resize_compute,
+    .grad = sdx_resize_grad,
 };

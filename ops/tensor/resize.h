@@ -59,4 +59,24 @@ int64_t sdx_resize_most(const sdx_resize_params *p, const sdx_resize_axis *axis)
 void sdx_resize_neighbours(const sdx_resize_params *p, const sdx_resize_axis *axis, int64_t k, int64_t *first,
                            int64_t *count, double *weight);
 
+/* Turned round, for gradients: place i of the input is read by results in [first[i], last[i]]. */
+typedef struct sdx_resize_spans {
+    int64_t *first, *last; /* of `in` entries; last < 0: by none */
+    int64_t most, taps;    /* results of one place at most; neighbours of one result */
+} sdx_resize_spans;
+int64_t sdx_resize_taps(const sdx_resize_params *p, const sdx_resize_axis *axis);
+/* `weight` has room for sdx_resize_taps. */
+void sdx_resize_find_spans(const sdx_resize_params *p, const sdx_resize_axis *axis, double *weight,
+                           sdx_resize_spans *spans);
+/* With what weights they read it; room for most + taps. */
+void sdx_resize_readers(const sdx_resize_params *p, const sdx_resize_axis *axis, const sdx_resize_spans *spans,
+                        int64_t i, int64_t *first, int64_t *count, double *weight);
+
+/* y = x interpolated along all axes that change; or, with spans for each axis, its adjoint, where x has the lengths
+ * `out` and y the lengths `in`. */
+sdx_status sdx_resize_blend(sdx_compute *compute, const sdx_resize_params *p, const sdx_resize_axis *axis,
+                            const sdx_resize_spans *turned, const sdx_tensor *x, sdx_tensor *y);
+
+sdx_status sdx_resize_grad(sdx_grad *grad, const void *params);
+
 #endif

@@ -118,6 +118,8 @@ enum { MOST_STEPS = (SDX_MAX_RANK + 1) / 2 };
 
 typedef struct blend_plan {
     const sdx_resize_axis *axis;
+    const sdx_resize_spans *turned;
+    int64_t length[SDX_MAX_RANK], most[SDX_MAX_RANK]; /* of the result; weights of one place */
     int rank, n_steps;
     int64_t dim[SDX_MAX_RANK]; /* as far as the steps have come */
     sdx_resample step[MOST_STEPS];
@@ -154,8 +156,8 @@ static void shape_step(blend_plan *plan, int s, const sdx_tensor *x, int64_t par
     r->columns = h < 0 ? sdx_dims_product(plan->dim, v + 1, rank) : plan->dim[h];
     r->inner = (h < 0 ? 1 : sdx_dims_product(plan->dim, h + 1, rank)) * parts;
     r->pitch = r->columns * r->inner;
-    if (v >= 0) plan->dim[v] = plan->axis[v].out;
-    if (h >= 0) plan->dim[h] = plan->axis[h].out;
+    if (v >= 0) plan->dim[v] = plan->length[v];
+    if (h >= 0) plan->dim[h] = plan->length[h];
     if (s + 1 == plan->n_steps) return;
     const size_t bytes = (size_t)(sdx_dims_product(plan->dim, 0, rank) * parts) * sdx_dtype_size(work);
     if (bytes > plan->between) plan->between = sdx_align(bytes);
@@ -163,12 +165,15 @@ static void shape_step(blend_plan *plan, int s, const sdx_tensor *x, int64_t par
 
 static bool add_size(size_t *total, size_t size) { return size < SIZE_MAX / 4 && sdx_size_add(*total, size, total); }
 
-static void make_bands(const sdx_resize_params *p, const sdx_resize_axis *axis, bool lanes, double *weight, char **room,
-                       sdx_bands *bands) {
-    sdx_bands_init(bands, axis->out, sdx_resize_most(p, axis), bands->work, lanes, room);
-    for (int64_t k = 0; k < axis->out; k++) {
+static void make_bands(const sdx_resize_params *p, const blend_plan *plan, int d, bool lanes, double *weight,
+                       char **room, sdx_bands *bands) {
+    sdx_bands_init(bands, plan->length[d], plan->most[d], bands->work, lanes, room);
+    for (int64_t k = 0; k < plan->length[d]; k++) {
         int64_t first = 0, count = 0;
-        sdx_resize_neighbours(p, axis, k, &first, &count, weight);
+        if (plan->turned)
+            sdx_resize_readers(p, &plan->axis[d], &plan->turned[d], k, &first, &count, weight);
+        else
+            sdx_resize_neighbours(p, &plan->axis[d], k, &first, &count, weight);
         if (first < 0)
             sdx_bands_fill(bands, k);
         else
@@ -187,7 +192,7 @@ static void fill_tables(const sdx_resize_params *p, blend_plan *plan, double *we
             if (axes[k] < 0) continue;
             sdx_bands *bands = &plan->bands[2 * s + k];
             bands->work = r->work;
-            make_bands(p, &plan->axis[axes[k]], k == 1 && r->inner == 1, weight, &room, bands);
+            make_bands(p, plan, axes[k], k == 1 && r->inner == 1, weight, &room, bands);
             *to[k] = bands;
         }
         r->fill = (double)p->fill;
@@ -195,20 +200,22 @@ static void fill_tables(const sdx_resize_params *p, blend_plan *plan, double *we
 }
 
 /* Bytes of the tables, and the weights of the place with the most neighbours. */
-static sdx_status measure(sdx_compute *compute, const sdx_resize_params *p, blend_plan *plan, size_t *weights) {
+static sdx_status measure(sdx_compute *compute, blend_plan *plan, size_t *weights) {
     for (int s = 0; s < plan->n_steps; s++) {
         const sdx_resample *r = &plan->step[s];
         const int axes[] = {plan->v[s], plan->h[s]};
         for (int k = 0; k < 2; k++) {
             if (axes[k] < 0) continue;
             const sdx_resize_axis *axis = &plan->axis[axes[k]];
-            const int64_t most = sdx_resize_most(p, axis);
-            if ((size_t)most * sizeof(double) > *weights) *weights = (size_t)most * sizeof(double);
-            if (axis->in > INT32_MAX)
+            const int64_t most = plan->most[axes[k]], from = plan->turned ? axis->out : axis->in;
+            const size_t own = (size_t)(most + (plan->turned ? plan->turned[axes[k]].taps : 0));
+            if (own * sizeof(double) > *weights) *weights = own * sizeof(double);
+            if (from > INT32_MAX)
                 return sdx_fail(compute->error, SDX_UNSUPPORTED,
-                                "dimension %d of input 'X' is %" PRId64 "; at most %d is supported", axes[k], axis->in,
+                                "dimension %d of the input is %" PRId64 "; at most %d is supported", axes[k], from,
                                 (int)INT32_MAX);
-            if (!add_size(&plan->table_bytes, sdx_bands_size(axis->out, most, r->work, k == 1 && r->inner == 1)))
+            if (!add_size(&plan->table_bytes,
+                          sdx_bands_size(plan->length[axes[k]], most, r->work, k == 1 && r->inner == 1)))
                 return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "the tables of dimension %d", axes[k]);
         }
     }
@@ -216,19 +223,22 @@ static sdx_status measure(sdx_compute *compute, const sdx_resize_params *p, blen
     return SDX_OK;
 }
 
-static sdx_status run_blend(sdx_compute *compute, const sdx_resize_params *p, const sdx_resize_axis *axis,
-                            sdx_tensor *y) {
-    const sdx_tensor *x = compute->in[0];
+sdx_status sdx_resize_blend(sdx_compute *compute, const sdx_resize_params *p, const sdx_resize_axis *axis,
+                            const sdx_resize_spans *turned, const sdx_tensor *x, sdx_tensor *y) {
     const int64_t parts = sdx_dtype_class(x->dtype) == SDX_CLASS_COMPLEX ? 2 : 1;
-    blend_plan plan = {.axis = axis, .rank = x->rank};
+    blend_plan plan = {.axis = axis, .turned = turned, .rank = x->rank};
     size_t weights = 0, total = 0, rooms = 0;
     memcpy(plan.dim, x->dim, sizeof plan.dim);
+    for (int d = 0; d < x->rank; d++) {
+        plan.length[d] = turned ? axis[d].in : axis[d].out;
+        plan.most[d] = axis[d].same ? 0 : turned ? turned[d].most : sdx_resize_most(p, &axis[d]);
+    }
     pair_axes(&plan);
     for (int s = 0; s < plan.n_steps; s++) shape_step(&plan, s, x, parts);
-    SDX_TRY(measure(compute, p, &plan, &weights));
+    SDX_TRY(measure(compute, &plan, &weights));
     for (int s = 0; s < plan.n_steps; s++) {
         sdx_resample r = plan.step[s];
-        sdx_bands h = {.out = plan.h[s] < 0 ? 0 : axis[plan.h[s]].out};
+        sdx_bands h = {.out = plan.h[s] < 0 ? 0 : plan.length[plan.h[s]]};
         r.h = plan.h[s] < 0 ? NULL : &h;
         const size_t room = sdx_resample_room(&r);
         if (room > plan.room_bytes) plan.room_bytes = room;
@@ -271,5 +281,6 @@ sdx_status sdx_resize_compute(sdx_compute *compute, const void *params) {
     if (!y) return compute->error->status;
     if (y->count == 0) return SDX_OK;
     if (last < 0) return sdx_move_all(compute, x, y);
-    return p->mode == SDX_RESIZE_NEAREST ? run_nearest(compute, p, axis, last, y) : run_blend(compute, p, axis, y);
+    return p->mode == SDX_RESIZE_NEAREST ? run_nearest(compute, p, axis, last, y)
+                                         : sdx_resize_blend(compute, p, axis, NULL, x, y);
 }

@@ -91,3 +91,53 @@ void sdx_resize_neighbours(const sdx_resize_params *p, const sdx_resize_axis *ax
     if (sum == 0 || !(p->antialias || p->exclude_outside)) return;
     for (int64_t i = 0; i < *count; i++) weight[i] /= sum;
 }
+
+/* ---- turned round: who reads a place ----------------------------------------------------------------------------- */
+
+/* Nearest places too: one neighbour of weight 1. */
+static void all_neighbours(const sdx_resize_params *p, const sdx_resize_axis *axis, int64_t k, int64_t *first,
+                           int64_t *count, double *weight) {
+    if (p->mode != SDX_RESIZE_NEAREST) {
+        sdx_resize_neighbours(p, axis, k, first, count, weight);
+        return;
+    }
+    *first = sdx_resize_nearest_place(p, axis, k);
+    *count = 1;
+    weight[0] = 1;
+}
+
+int64_t sdx_resize_taps(const sdx_resize_params *p, const sdx_resize_axis *axis) {
+    return p->mode == SDX_RESIZE_NEAREST ? 1 : sdx_resize_most(p, axis);
+}
+
+void sdx_resize_find_spans(const sdx_resize_params *p, const sdx_resize_axis *axis, double *weight,
+                           sdx_resize_spans *spans) {
+    spans->taps = sdx_resize_taps(p, axis);
+    spans->most = 1;
+    for (int64_t i = 0; i < axis->in; i++) spans->first[i] = INT64_MAX, spans->last[i] = -1;
+    for (int64_t k = 0; k < axis->out; k++) {
+        int64_t first = 0, count = 0;
+        all_neighbours(p, axis, k, &first, &count, weight);
+        for (int64_t i = first; first >= 0 && i < first + count; i++) {
+            if (weight[i - first] == 0) continue;
+            if (spans->first[i] > k) spans->first[i] = k;
+            spans->last[i] = k;
+        }
+    }
+    for (int64_t i = 0; i < axis->in; i++)
+        if (spans->last[i] - spans->first[i] >= spans->most) spans->most = spans->last[i] - spans->first[i] + 1;
+}
+
+void sdx_resize_readers(const sdx_resize_params *p, const sdx_resize_axis *axis, const sdx_resize_spans *spans,
+                        int64_t i, int64_t *first, int64_t *count, double *weight) {
+    double *theirs = weight + spans->most;
+    *first = 0, *count = 0;
+    if (spans->last[i] < 0) return;
+    *first = spans->first[i];
+    *count = spans->last[i] - *first + 1;
+    for (int64_t k = 0; k < *count; k++) {
+        int64_t from = 0, n = 0;
+        all_neighbours(p, axis, *first + k, &from, &n, theirs);
+        weight[k] = from >= 0 && i >= from && i < from + n ? theirs[i - from] : 0;
+    }
+}

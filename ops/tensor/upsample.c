@@ -51,4 +51,5 @@ const sdx_op sdx_op_Upsample = {
     .bind = upsample_bind,
     .infer = upsample_infer,
     .compute = sdx_resize_compute,
+    .grad = sdx_resize_grad,
 };
