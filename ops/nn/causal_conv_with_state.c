@@ -2,8 +2,10 @@
  * CausalConvWithState: every channel convolved with a kernel of its own that sees the present and the past alone, then
  * Swish if asked for. The k - 1 elements before the input are past_state, else zeros; present_state is what the next
  * step needs as its past_state, bit for bit. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/move.h"
+#include "ops/nn/convolve.h"
 #include <inttypes.h>
 
 enum { MARGIN = 64 }; /* elements the depthwise kernel may read past the end of its input */
@@ -157,6 +159,79 @@ static sdx_status causal_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, x->dim[0] * x->dim[1], sdx_grain((job.length + 16) * job.taps), run_rows, &job);
 }
 
+static sdx_id slice(sdx_patch *patch, sdx_id x, sdx_id from, sdx_id to) {
+    const int64_t axis = 2;
+    return sdx_patch_node(patch, "", "Slice", 4, (sdx_id[]){x, from, to, sdx_patch_i64s(patch, &axis, 1)}, 1)->out[0];
+}
+
+/* Past and input together; the past is zeros where none is given. */
+static sdx_id whole_input(sdx_grad *grad, int64_t channels, int64_t before) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id X = grad->node->in[0];
+    sdx_id past = sdx_grad_in(grad, 3);
+    if (past == SDX_NONE) {
+        sdx_node *batch = sdx_patch_node(patch, "", "Shape", 1, &X, 1);
+        sdx_patch_int(patch, batch, "end", 1);
+        const int64_t rest[2] = {channels, before};
+        const sdx_id shape = sdx_emit_int(patch, "Concat", batch->out[0], sdx_patch_i64s(patch, rest, 2), "axis", 0);
+        past = sdx_emit2(patch, "Expand", sdx_grad_scalar(patch, X, 0), shape);
+    }
+    return sdx_emit_int(patch, "Concat", past, X, "axis", 2);
+}
+
+/* dY before the activation: with s the sigmoid of a = Conv(z), swish'(a) = s (1 + a (1 - s)). */
+static sdx_id before_swish(sdx_grad *grad, sdx_id z, int64_t channels) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id W = grad->node->in[1], bias = sdx_grad_in(grad, 2), one = sdx_grad_scalar(patch, W, 1);
+    sdx_node *conv = sdx_patch_node(patch, "", "Conv", bias == SDX_NONE ? 2 : 3, (sdx_id[]){z, W, bias}, 1);
+    sdx_patch_int(patch, conv, "group", channels);
+    const sdx_id a = conv->out[0], s = sdx_emit1(patch, "Sigmoid", a);
+    const sdx_id rest = sdx_emit2(patch, "Mul", a, sdx_emit2(patch, "Sub", one, s));
+    const sdx_id slope = sdx_emit2(patch, "Mul", s, sdx_emit2(patch, "Add", one, rest));
+    return sdx_emit2(patch, "Mul", grad->dY[0], slope);
+}
+
+/* What the k - 1 last elements of past and input get, in the shape of both. */
+static sdx_id from_state(sdx_grad *grad, sdx_id z) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id dS = grad->dY[1], two = sdx_patch_i64s(patch, (int64_t[]){2}, 1),
+                 none = sdx_patch_i64s(patch, (int64_t[]){0}, 1);
+    const sdx_id more = sdx_emit2(patch, "Sub", sdx_emit2(patch, "Gather", sdx_emit1(patch, "Shape", z), two),
+                                  sdx_emit2(patch, "Gather", sdx_emit1(patch, "Shape", dS), two));
+    const sdx_id pads = sdx_emit_int(patch, "Concat", more, none, "axis", 0);
+    const sdx_id in[4] = {dS, pads, SDX_NONE, two};
+    return sdx_patch_node(patch, "", "Pad", 4, in, 1)->out[0];
+}
+
+static sdx_status causal_grad(sdx_grad *grad, const void *params) {
+    const causal_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id W = grad->node->in[1], dS = grad->node->n_out > 1 ? grad->dY[1] : SDX_NONE;
+    const sdx_type *w = sdx_grad_type(patch, W);
+    if (w->rank != 3 || w->dim[0] < 0 || w->dim[2] < 0)
+        return sdx_fail(grad->error, SDX_UNSUPPORTED, "the shape of 'weight' must be known to differentiate");
+    const int64_t channels = w->dim[0], before = w->dim[2] - 1, zero = 0, end = INT64_MAX;
+    const sdx_id z = whole_input(grad, channels, before), cut = sdx_patch_i64s(patch, &before, 1);
+    sdx_id dz = SDX_NONE;
+    if (grad->dY[0] != SDX_NONE) {
+        const sdx_id da = p->swish ? before_swish(grad, z, channels) : grad->dY[0];
+        const sdx_id in[3] = {da, W, sdx_emit1(patch, "Shape", z)};
+        sdx_node *back = sdx_patch_node(patch, "sdx", "ConvGradInput", 3, in, 1);
+        sdx_node *weights = sdx_conv_grad_weight(patch, z, da, W);
+        sdx_patch_int(patch, back, "group", channels);
+        sdx_patch_int(patch, weights, "group", channels);
+        dz = back->out[0];
+        if (grad->needed[1]) grad->dX[1] = weights->out[0];
+        if (sdx_grad_in(grad, 2) != SDX_NONE && grad->needed[2]) grad->dX[2] = sdx_conv_grad_bias(patch, da, 3);
+    }
+    if (dS != SDX_NONE) dz = dz == SDX_NONE ? from_state(grad, z) : sdx_emit2(patch, "Add", dz, from_state(grad, z));
+    if (grad->needed[0]) grad->dX[0] = slice(patch, dz, cut, sdx_patch_i64s(patch, &end, 1));
+    if (sdx_grad_in(grad, 3) != SDX_NONE && grad->needed[3])
+        grad->dX[3] = slice(patch, dz, sdx_patch_i64s(patch, &zero, 1), cut);
+    grad->exact = true;
+    return patch->status;
+}
+
 const sdx_op sdx_op_CausalConvWithState = {
     .domain = "",
     .name = "CausalConvWithState",
@@ -168,4 +243,5 @@ const sdx_op sdx_op_CausalConvWithState = {
     .infer = causal_infer,
     .scratch = causal_scratch,
     .compute = causal_compute,
+    .grad = causal_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Col2Im: column l of the input holds the elements of block l; blocks slide over the padded image and what falls on one
  * place is added up. bool adds as `or`; f16 and bf16 are added in f32 and rounded once. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/lines.h"
 #include "ops/move.h"
@@ -205,6 +206,36 @@ static sdx_status col_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, dims[0] * dims[1], sdx_grain(job.taps * job.columns + job.plane), add_planes, &job);
 }
 
+/* Blocks of dY as columns: a convolution whose map k takes place k of the block. Each channel is an image of its own.
+ */
+static sdx_status col_grad(sdx_grad *grad, const void *params) {
+    const col_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id input = grad->node->in[0], block = grad->node->in[2], one = sdx_patch_i64s(patch, (int64_t[]){1}, 1);
+    const sdx_type *image = sdx_grad_type(patch, grad->node->in[1]);
+    if (image->rank != 1 || image->dim[0] < 0)
+        return sdx_fail(grad->error, SDX_UNSUPPORTED, "the length of 'image_shape' must be known to differentiate");
+    const sdx_id taps = sdx_emit_int(patch, "ReduceProd", block, SDX_NONE, "keepdims", 1);
+    const sdx_id square = sdx_emit_int(patch, "Concat", taps, taps, "axis", 0);
+    sdx_id shape = sdx_emit2(patch, "Expand", sdx_grad_scalar(patch, input, 0), square);
+    const sdx_id eye = sdx_patch_node(patch, "", "EyeLike", 1, &shape, 1)->out[0];
+    sdx_node *kernel = sdx_patch_node(patch, "", "Concat", 3, (sdx_id[]){taps, one, block}, 1);
+    sdx_patch_int(patch, kernel, "axis", 0);
+    const sdx_id W = sdx_emit2(patch, "Reshape", eye, kernel->out[0]);
+    const sdx_id any = sdx_patch_i64s(patch, (int64_t[]){-1}, 1);
+    sdx_node *planes = sdx_patch_node(patch, "", "Concat", 3, (sdx_id[]){any, one, grad->node->in[1]}, 1);
+    sdx_patch_int(patch, planes, "axis", 0);
+    const sdx_id images = sdx_emit2(patch, "Reshape", grad->dY[0], planes->out[0]);
+    sdx_node *conv = sdx_patch_node(patch, "", "Conv", 2, (sdx_id[]){images, W}, 1);
+    if (p->window.strides.n) sdx_patch_ints(patch, conv, "strides", p->window.strides.data, p->window.strides.n);
+    if (p->window.dilations.n)
+        sdx_patch_ints(patch, conv, "dilations", p->window.dilations.data, p->window.dilations.n);
+    if (p->window.pads.n) sdx_patch_ints(patch, conv, "pads", p->window.pads.data, p->window.pads.n);
+    grad->dX[0] = sdx_grad_reshape(patch, conv->out[0], input);
+    grad->exact = true;
+    return patch->status;
+}
+
 const sdx_op sdx_op_Col2Im = {
     .domain = "",
     .name = "Col2Im",
@@ -215,4 +246,5 @@ const sdx_op sdx_op_Col2Im = {
     .bind = col_bind,
     .infer = col_infer,
     .compute = col_compute,
+    .grad = col_grad,
 };

@@ -3,6 +3,7 @@
  * over
  * [-1, 1], between the centres of the outermost places (align_corners; a single place lies at 0) or between their
  * edges. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/move.h"
 #include <inttypes.h>
@@ -132,6 +133,33 @@ static sdx_status affine_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, dims[0] * job.lines, sdx_grain(dims[n - 2] * 4), affine_lines, &job);
 }
 
+/* dtheta = dgrid^T (position, 1): the positions are what the identity makes of the size. */
+static sdx_status affine_grad(sdx_grad *grad, const void *params) {
+    const affine_params *p = params;
+    sdx_patch *patch = grad->patch;
+    const sdx_id theta = grad->node->in[0], last = sdx_patch_i64s(patch, (int64_t[]){0}, 1);
+    const sdx_type *type = sdx_grad_type(patch, theta);
+    if (type->rank != 3 || type->dim[1] < 0)
+        return sdx_fail(grad->error, SDX_UNSUPPORTED, "dimension 1 of 'theta' must be known to differentiate");
+    const int64_t rank = type->dim[1], one[3] = {1, rank, rank + 1}, points[3] = {0, -1, rank};
+    const sdx_id flat = sdx_patch_i64s(patch, points, 3);
+    const sdx_id zeros =
+        sdx_emit2(patch, "Expand", sdx_grad_scalar(patch, theta, 0), sdx_patch_i64s(patch, one + 1, 2));
+    const sdx_id eye = sdx_patch_node(patch, "", "EyeLike", 1, &zeros, 1)->out[0];
+    const sdx_id each =
+        sdx_emit2(patch, "Expand", sdx_emit2(patch, "Unsqueeze", eye, last), sdx_emit1(patch, "Shape", theta));
+    const sdx_id plain = sdx_emit_int(patch, "AffineGrid", each, grad->node->in[1], "align_corners", p->corners);
+    const sdx_id places = sdx_emit2(patch, "Reshape", plain, flat), dY = sdx_emit2(patch, "Reshape", grad->dY[0], flat);
+    sdx_node *turned = sdx_patch_node(patch, "", "Transpose", 1, &dY, 1);
+    sdx_patch_ints(patch, turned, "perm", (int64_t[]){0, 2, 1}, 3);
+    const sdx_id linear = sdx_emit2(patch, "MatMul", turned->out[0], places);
+    const sdx_id shift =
+        sdx_emit_int(patch, "ReduceSum", turned->out[0], sdx_patch_i64s(patch, (int64_t[]){2}, 1), "keepdims", 1);
+    grad->dX[0] = sdx_emit_int(patch, "Concat", linear, shift, "axis", 2);
+    grad->exact = true;
+    return patch->status;
+}
+
 const sdx_op sdx_op_AffineGrid = {
     .domain = "",
     .name = "AffineGrid",
@@ -144,4 +172,5 @@ const sdx_op sdx_op_AffineGrid = {
     .bind = affine_bind,
     .infer = affine_infer,
     .compute = affine_compute,
+    .grad = affine_grad,
 };
