@@ -113,46 +113,6 @@ static sdx_status dequantize_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, x->count, SDX_GRAIN_CHEAP, dequantize_range, &job);
 }
 
-/* dx_scale = sum of dY (x - x_zero_point) over what has that scale; x - x_zero_point is what a scale of 1 gives. x and
- * x_zero_point are stored numbers and have none. */
-static sdx_status dequantize_grad(sdx_grad *grad, const void *params) {
-    const sdx_quantize_params *p = params;
-    sdx_patch *patch = grad->patch;
-    const sdx_node *node = grad->node;
-    const sdx_id scale = node->in[1];
-    const sdx_type *x = sdx_grad_type(patch, node->in[0]), *s = sdx_grad_type(patch, scale),
-                   *y = sdx_grad_type(patch, node->out[0]);
-    if (!grad->needed[1]) return SDX_OK;
-    if (x->rank < 0 || s->rank < 0 || (s->rank == x->rank && p->block_size > 0 && !sdx_type_concrete(s)))
-        return sdx_fail(grad->error, SDX_UNSUPPORTED, "the shapes of 'x' and 'x_scale' must be known to differentiate");
-    const sdx_id in[3] = {node->in[0], sdx_grad_filled(patch, scale, 1), sdx_grad_in(grad, 2)};
-    sdx_node *plain = sdx_patch_node(patch, "", "DequantizeLinear", node->n_in, in, 1);
-    sdx_patch_attrs_of(patch, plain, node, NULL, 0);
-    sdx_id each = sdx_emit2(patch, "Mul", grad->dY[0], plain->out[0]);
-    const int axis = (int)(p->axis < 0 ? p->axis + x->rank : p->axis);
-    int64_t axes[SDX_MAX_RANK];
-    int n = 0;
-    const bool blocks = s->rank == x->rank && p->block_size > 0,
-               alone = s->rank == 0 || (s->rank == 1 && s->dim[0] == 1);
-    if (blocks) {
-        int64_t shape[SDX_MAX_RANK + 1];
-        for (int d = 0; d < x->rank; d++) shape[d < axis ? d : d + 1] = s->dim[d];
-        shape[axis] = s->dim[axis], shape[axis + 1] = p->block_size;
-        int64_t pads[2 * SDX_MAX_RANK] = {0};
-        if (x->dim[axis] < 0) return sdx_fail(grad->error, SDX_UNSUPPORTED, "the shape of 'x' must be known");
-        pads[x->rank + axis] = s->dim[axis] * p->block_size - x->dim[axis]; /* the last block may be shorter */
-        each = sdx_emit2(patch, "Pad", each, sdx_patch_i64s(patch, pads, 2 * (size_t)x->rank));
-        each = sdx_emit2(patch, "Reshape", each, sdx_patch_i64s(patch, shape, (size_t)x->rank + 1));
-        axes[n++] = axis + 1;
-    } else
-        for (int d = 0; d < x->rank; d++)
-            if (alone || d != axis) axes[n++] = d;
-    if (n) each = sdx_emit_int(patch, "ReduceSum", each, sdx_patch_i64s(patch, axes, (size_t)n), "keepdims", 0);
-    grad->dX[1] = sdx_grad_reshape(patch, y->dtype == s->dtype ? each : sdx_grad_cast(patch, each, scale), scale);
-    grad->exact = true;
-    return patch->status;
-}
-
 #define F8            "f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
 #define SIGNATURE_23  "x:T1 x_scale:T2 x_zero_point:T1? -> y:T3"
 #define ATTRIBUTES_23 "axis:int=1 block_size:int=0 output_dtype:int=0"
