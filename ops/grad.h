@@ -20,6 +20,8 @@ static inline sdx_id sdx_grad_in(const sdx_grad *grad, int k) {
 sdx_id sdx_grad_scalar(sdx_patch *patch, sdx_id like, double value);
 /* A tensor of the shape and dtype of `like`. */
 sdx_id sdx_grad_filled(sdx_patch *patch, sdx_id like, double value);
+/* Zeros like a tensor, or like the items of a sequence. */
+sdx_id sdx_grad_zeros(sdx_patch *patch, sdx_id like);
 /* x under the shape of `like`; x in the dtype of `like`. */
 sdx_id sdx_grad_reshape(sdx_patch *patch, sdx_id x, sdx_id like);
 sdx_id sdx_grad_cast(sdx_patch *patch, sdx_id x, sdx_id like);

@@ -204,6 +204,8 @@ typedef struct sdx_op {
     unsigned flags;
 } sdx_op;
 
+/* Of gradients: tensors, or sequences item by item. */
+sdx_id sdx_grad_sum(sdx_patch *patch, sdx_id a, sdx_id b);
 sdx_status sdx_no_gradient(sdx_grad *grad, const void *params); /* the state "never" of .grad */
 
 #endif

@@ -42,8 +42,7 @@ sdx_id sdx_body_grad_input(sdx_body_grad *b, const sdx_type *type) {
 
 /* An output is a value of its own: not an input, not captured, not listed before. */
 void sdx_body_grad_output(sdx_body_grad *b, sdx_id value, sdx_id like) {
-    const sdx_id own =
-        value == SDX_NONE ? sdx_grad_filled(&b->patch, like, 0) : sdx_emit1(&b->patch, "Identity", value);
+    const sdx_id own = value == SDX_NONE ? sdx_grad_zeros(&b->patch, like) : sdx_emit1(&b->patch, "Identity", value);
     if (b->patch.status == SDX_OK) b->patch.status = sdx_graph_add_output(b->body, own, b->patch.error);
 }
 

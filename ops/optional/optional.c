@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Optional: holds its input, or nothing of the type that attribute 'type' names. */
-#include "ops/op.h"
+#include "ops/sequence/sequence_grad.h"
 
 typedef struct optional_params {
     const sdx_type *type; /* NULL: the input's */
@@ -62,4 +62,5 @@ const sdx_op sdx_op_Optional = {
     .bind = optional_bind,
     .infer = optional_infer,
     .compute = optional_compute,
+    .grad = sdx_handed_on_grad,
 };

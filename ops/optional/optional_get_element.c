@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * OptionalGetElement: what an optional holds; since 18 a tensor or sequence counts as one that holds itself. */
-#include "ops/op.h"
+#include "ops/sequence/sequence_grad.h"
 
 static sdx_status optional_get_element_infer(sdx_infer *infer, const void *params) {
     (void)params;
@@ -45,4 +45,5 @@ const sdx_op sdx_op_OptionalGetElement = {
         },
     .infer = optional_get_element_infer,
     .compute = optional_get_element_compute,
+    .grad = sdx_handed_on_grad,
 };

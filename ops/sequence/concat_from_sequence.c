@@ -2,6 +2,7 @@
  * ConcatFromSequence: the items joined along `axis`, or stacked along a new one. */
 #include "ops/move.h"
 #include "ops/sequence/sequence.h"
+#include "ops/sequence/sequence_grad.h"
 #include <inttypes.h>
 
 typedef struct concat_from_sequence_params {
@@ -76,6 +77,11 @@ static sdx_status concat_from_sequence_compute(sdx_compute *compute, const void 
     return SDX_OK;
 }
 
+static sdx_status concat_from_sequence_grad(sdx_grad *grad, const void *params) {
+    const concat_from_sequence_params *p = params;
+    return sdx_concat_from_sequence_back(grad, p->axis, p->stack);
+}
+
 const sdx_op sdx_op_ConcatFromSequence = {
     .domain = "",
     .name = "ConcatFromSequence",
@@ -89,4 +95,5 @@ const sdx_op sdx_op_ConcatFromSequence = {
     .bind = concat_from_sequence_bind,
     .infer = concat_from_sequence_infer,
     .compute = concat_from_sequence_compute,
+    .grad = concat_from_sequence_grad,
 };

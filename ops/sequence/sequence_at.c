@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * SequenceAt: the item at 'position'. */
 #include "ops/sequence/sequence.h"
+#include "ops/sequence/sequence_grad.h"
 
 static sdx_status sequence_at_infer(sdx_infer *infer, const void *params) {
     (void)params;
@@ -30,4 +31,5 @@ const sdx_op sdx_op_SequenceAt = {
         },
     .infer = sequence_at_infer,
     .compute = sequence_at_compute,
+    .grad = sdx_sequence_at_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * SequenceConstruct: the inputs as a sequence. */
 #include "ops/sequence/sequence.h"
+#include "ops/sequence/sequence_grad.h"
 
 static sdx_status sequence_construct_infer(sdx_infer *infer, const void *params) {
     (void)params;
@@ -26,4 +27,5 @@ const sdx_op sdx_op_SequenceConstruct = {
         },
     .infer = sequence_construct_infer,
     .compute = sequence_construct_compute,
+    .grad = sdx_sequence_construct_grad,
 };

@@ -36,4 +36,5 @@ const sdx_op sdx_op_SequenceEmpty = {
     .bind = sequence_empty_bind,
     .infer = sequence_empty_infer,
     .compute = sequence_empty_compute,
+    .grad = sdx_no_gradient,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * SequenceErase: the sequence without the item at 'position', the last one by default. */
 #include "ops/sequence/sequence.h"
+#include "ops/sequence/sequence_grad.h"
 
 static sdx_status sequence_erase_infer(sdx_infer *infer, const void *params) {
     (void)params;
@@ -31,4 +32,5 @@ const sdx_op sdx_op_SequenceErase = {
         },
     .infer = sequence_erase_infer,
     .compute = sequence_erase_compute,
+    .grad = sdx_sequence_erase_grad,
 };

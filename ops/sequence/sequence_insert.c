@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * SequenceInsert: the sequence with 'tensor' put in front of 'position', at the end without one. */
 #include "ops/sequence/sequence.h"
+#include "ops/sequence/sequence_grad.h"
 
 static sdx_status sequence_insert_infer(sdx_infer *infer, const void *params) {
     (void)params;
@@ -37,4 +38,5 @@ const sdx_op sdx_op_SequenceInsert = {
         },
     .infer = sequence_insert_infer,
     .compute = sequence_insert_compute,
+    .grad = sdx_sequence_insert_grad,
 };

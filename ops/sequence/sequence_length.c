@@ -28,4 +28,5 @@ const sdx_op sdx_op_SequenceLength = {
         },
     .infer = sequence_length_infer,
     .compute = sequence_length_compute,
+    .grad = sdx_no_gradient,
 };

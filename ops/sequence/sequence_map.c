@@ -2,6 +2,7 @@
  * SequenceMap: runs the body once for each item of the first sequence; further sequences are walked alongside, tensors
  * are given to every run. Each output of the body becomes a sequence. */
 #include "ops/sequence/sequence.h"
+#include "ops/sequence/sequence_grad.h"
 #include <inttypes.h>
 
 typedef struct sequence_map_params {
@@ -109,6 +110,10 @@ static sdx_status sequence_map_compute(sdx_compute *compute, const void *params)
     return status;
 }
 
+static sdx_status sequence_map_grad(sdx_grad *grad, const void *params) {
+    return sdx_sequence_map_back(grad, ((const sequence_map_params *)params)->body);
+}
+
 const sdx_op sdx_op_SequenceMap = {
     .domain = "",
     .name = "SequenceMap",
@@ -122,4 +127,5 @@ const sdx_op sdx_op_SequenceMap = {
     .bind = sequence_map_bind,
     .infer = sequence_map_infer,
     .compute = sequence_map_compute,
+    .grad = sequence_map_grad,
 };

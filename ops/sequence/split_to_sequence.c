@@ -3,6 +3,7 @@
  * scalar, single slices without it; only those may lose the axis (keepdims = 0). */
 #include "ops/move.h"
 #include "ops/sequence/sequence.h"
+#include "ops/sequence/sequence_grad.h"
 #include <inttypes.h>
 
 typedef struct split_to_sequence_params {
@@ -86,6 +87,11 @@ static sdx_status split_to_sequence_compute(sdx_compute *compute, const void *pa
     return sdx_sequence_output(compute, 0, items, (size_t)count, in->dtype);
 }
 
+static sdx_status split_to_sequence_grad(sdx_grad *grad, const void *params) {
+    const split_to_sequence_params *p = params;
+    return sdx_split_to_sequence_back(grad, p->axis, sdx_grad_in(grad, 1) == SDX_NONE && !p->keepdims);
+}
+
 const sdx_op sdx_op_SplitToSequence = {
     .domain = "",
     .name = "SplitToSequence",
@@ -101,4 +107,5 @@ const sdx_op sdx_op_SplitToSequence = {
     .bind = split_to_sequence_bind,
     .infer = split_to_sequence_infer,
     .compute = split_to_sequence_compute,
+    .grad = split_to_sequence_grad,
 };

@@ -69,6 +69,17 @@ static sdx_status reverse_sequence_compute(sdx_compute *compute, const void *par
     return sdx_for(compute, in->dim[0] * in->dim[1], sdx_grain((int64_t)job.run), reverse_rows, &job);
 }
 
+/* Reversed once more. */
+static sdx_status reverse_sequence_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    sdx_node *node =
+        sdx_patch_node(grad->patch, "", "ReverseSequence", 2, (sdx_id[]){grad->dY[0], grad->node->in[1]}, 1);
+    sdx_patch_attrs_of(grad->patch, node, grad->node, NULL, 0);
+    grad->dX[0] = node->out[0];
+    grad->exact = true;
+    return grad->patch->status;
+}
+
 const sdx_op sdx_op_ReverseSequence = {
     .domain = "",
     .name = "ReverseSequence",
@@ -82,4 +93,5 @@ const sdx_op sdx_op_ReverseSequence = {
     .bind = reverse_sequence_bind,
     .infer = reverse_sequence_infer,
     .compute = reverse_sequence_compute,
+    .grad = reverse_sequence_grad,
 };

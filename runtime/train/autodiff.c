@@ -106,7 +106,7 @@ static sdx_status undo_broadcast(walk *w, sdx_id input, sdx_id *gradient, bool e
 static sdx_status accumulate(walk *w, sdx_id input, sdx_id gradient, bool exact) {
     SDX_TRY(undo_broadcast(w, input, &gradient, exact));
     sdx_id *total = &w->gradient[input];
-    *total = *total == SDX_NONE ? gradient : sdx_emit2(w->patch, "Add", *total, gradient);
+    *total = *total == SDX_NONE ? gradient : sdx_grad_sum(w->patch, *total, gradient);
     return settle(w);
 }
 

@@ -177,6 +177,87 @@ case("scan_without_states", {"x": normal(3, 2), "w": normal(2)}, """
     L = ReduceSum <keepdims=0> (f)
 """)
 
+case("sequence", {"x": normal(2, 3), "w": normal(2, 3), "at": numpy.int64(-2)}, """
+    one = Constant <value = int64 {1}> ()
+    s = SequenceConstruct (x, w, x)
+    e = Exp (w)
+    s2 = SequenceInsert (s, e, at)
+    s3 = SequenceErase (s2, one)
+    a = SequenceAt (s3, one)
+    b = SequenceAt (s3, at)
+    n = SequenceLength (s3)
+    n2 = Cast <to = 11> (n)
+    m = Mul (a, b)
+    m2 = Mul (m, n2)
+    L = ReduceSum <keepdims=0> (m2)
+""")
+case("sequence_ends", {"x": normal(3), "w": normal(3)}, """
+    last = Constant <value = int64 {-1}> ()
+    s0 = SequenceEmpty <dtype = 11> ()
+    s1 = SequenceInsert (s0, x)
+    s2 = SequenceInsert (s1, w)
+    e = Mul (x, w)
+    s3 = SequenceInsert (s2, e)
+    s4 = SequenceInsert (s3, x)
+    s5 = SequenceErase (s4)
+    a = SequenceAt (s5, last)
+    L = Tanh (a)
+""")
+case("split_and_concat", {"x": normal(5, 2)}, """
+    lengths = Constant <value = int64[3] {2, 0, 3}> ()
+    two = Constant <value = int64 {2}> ()
+    s = SplitToSequence (x, lengths)
+    a = ConcatFromSequence <axis = 0> (s)
+    t = SplitToSequence <axis = -2> (x, two)
+    b = ConcatFromSequence <axis = -2> (t)
+    u = SplitToSequence <axis = 1, keepdims = 0> (x)
+    c = ConcatFromSequence <axis = -1, new_axis = 1> (u)
+    ab = Mul (a, b)
+    L = Mul (ab, c)
+""")
+case("sequence_map", {"x": normal(3, 2), "w": normal(2), "v": normal(2)}, """
+    s = SplitToSequence <keepdims = 0> (x)
+    t = SequenceMap (s) <body = b0 (double[2] i) => (double[2] o) { o = Sin (i) }>
+    r, q = SequenceMap (s, t, w) <body = b (double[2] a, double[2] c, double[2] d) => (double[2] e, double[2] f) {
+        g = Mul (a, d)
+        h = Mul (c, v)
+        e = Mul (g, h)
+        f = Tanh (g) }>
+    y = ConcatFromSequence <axis = 0> (r)
+    z = ConcatFromSequence <axis = 0> (q)
+    L = Mul (y, z)
+""")
+case("sequence_through_if", {"c": False, "x": normal(2, 3), "w": normal(2, 3)}, """
+    zero = Constant <value = int64 {0}> ()
+    s = SequenceConstruct (x, w)
+    u = If (c) <then_branch = t () => (double[2,3] a) { a = Exp (w) },
+                else_branch = e () => (double[2,3] a) { b = SequenceAt (s, zero)  a = Tanh (b) }>
+    p = SequenceAt (s, zero)
+    L = Mul (u, p)
+""")
+case("optional", {"x": normal(3), "w": normal(3)}, """
+    o = Optional (x)
+    h = OptionalHasElement (o)
+    g = OptionalGetElement (o)
+    y = Mul (g, w)
+    k = Mul (g, y)
+    hh = Cast <to = 11> (h)
+    L = Mul (k, hh)
+""")
+case("optional_sequence", {"x": normal(3), "w": normal(3)}, """
+    one = Constant <value = int64 {1}> ()
+    s = SequenceConstruct (x, w)
+    o = Optional (s)
+    g = OptionalGetElement (o)
+    y = SequenceAt (g, one)
+    L = Mul (y, x)
+""")
+case("reverse_sequence", {"x": normal(4, 3, 2), "w": normal(4, 3, 2)}, """
+    lengths = Constant <value = int64[3] {4, 1, 3}> ()
+    r = ReverseSequence (x, lengths)
+    L = Mul (r, w)
+""")
+
 FUNCTION = """
 <domain: "f", opset_import: ["" : 21, "ai.onnx.preview.training" : 1]>
 slope (a, b) => (loss, da, db) {
