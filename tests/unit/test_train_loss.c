@@ -289,7 +289,126 @@ static void test_losses(void **unused) {
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) check_case(&cases[k]);
 }
 
+/* 16-bit outputs give a loss in f32. */
+static void test_types(void **unused) {
+    (void)unused;
+    static const sdx_dtype dtypes[] = {SDX_F32, SDX_F16, SDX_BF16};
+    for (size_t d = 0; d < 3; d++) {
+        sdx_model *model = build(&cases[0], dtypes[d], true);
+        sdx_session *session = new_session(model, 1);
+        const sdx_binding in[2] = {{"x0", new_tensor(dtypes[d], 2, cases[0].dim, NULL)}, {"y", label_value(&cases[0])}};
+        memset(in[0].value->tensor.data, 0, sdx_tensor_bytes(&in[0].value->tensor));
+        near(&cases[0], sdx_dtype_name(dtypes[d]), value_of(session, in, 2, "loss"), log(3), 1e-6);
+        sdx_value *gradient = run_one(session, in, 2, "dx0");
+        assert_int_equal(gradient->tensor.dtype, dtypes[d]);
+        sdx_value_release(gradient), sdx_value_release(in[0].value), sdx_value_release(in[1].value);
+        sdx_session_destroy(session);
+        sdx_model_close(model);
+    }
+}
+
+/* Sums of numerators and of denominators over parts of a batch are those of the whole, however uneven the parts. */
+static void test_parts(void **unused) {
+    (void)unused;
+    enum { N = 6, C = 3 };
+    static const int64_t labels[N] = {2, 0, -1, 1, -1, 2}, cuts[] = {0, 1, 4, N};
+    const sdx_loss_options options = {.kind = SDX_LOSS_CROSS_ENTROPY,
+                                      .class_weights = three,
+                                      .n_class_weights = 3,
+                                      .has_ignore_index = true,
+                                      .ignore_index = -1,
+                                      .label_smoothing = .1};
+    sdx_model *model = new_model();
+    sdx_graph *graph = model->graph;
+    const sdx_id x = add_input(graph, "x", SDX_F64, DIMS(-1, C)), outputs[3] = {x, SDX_NONE, SDX_NONE};
+    const sdx_id y = add_input(graph, "y", SDX_I64, DIMS(-1));
+    sdx_loss_parts parts;
+    sdx_patch patch;
+    sdx_patch_begin(&patch, graph, &test_error);
+    OK(sdx_loss_emit(&patch, &options, outputs, y, &parts));
+    graph->values[parts.numerator].name = "numerator", add_output(graph, parts.numerator);
+    graph->values[parts.denominator].name = "denominator", add_output(graph, parts.denominator);
+    OK(sdx_patch_commit(&patch));
+    finish_model(model);
+    sdx_session *session = new_session(model, 1);
+    double sums[2][2] = {{0}}, scores[N * C];
+    for (int k = 0; k < N * C; k++) scores[k] = sin(2.0 * k);
+    for (int part = 0; part < 4; part++) {
+        const int64_t first = part < 3 ? cuts[part] : 0, last = part < 3 ? cuts[part + 1] : N;
+        const sdx_binding in[2] = {{"x", new_tensor(SDX_F64, DIMS(last - first, C), scores + first * C)},
+                                   {"y", new_tensor(SDX_I64, DIMS(last - first), labels + first)}};
+        sums[part == 3][0] += value_of(session, in, 2, "numerator");
+        sums[part == 3][1] += value_of(session, in, 2, "denominator");
+        sdx_value_release(in[0].value), sdx_value_release(in[1].value);
+    }
+    near(&cases[1], "the sum of numerators", sums[0][0], sums[1][0], 1e-15);
+    near(&cases[1], "the sum of denominators", sums[0][1], sums[1][1], 1e-15);
+    near(&cases[1], "the denominator", sums[1][1], 1 + .5 + 2 + 1, 1e-15);
+    sdx_session_destroy(session);
+    sdx_model_close(model);
+}
+
+static void test_labels(void **unused) {
+    (void)unused;
+    static const int64_t labels[6] = {0, 9, 3, 4, 5, 12};
+    const loss_case c = {.name = "ten classes",
+                         .options = {.kind = SDX_LOSS_CROSS_ENTROPY},
+                         .rank = 2,
+                         .dim = {6, 10},
+                         .label_rank = 1,
+                         .label_dim = {6},
+                         .label = SDX_I64};
+    sdx_model *model = build(&c, SDX_F32, false);
+    sdx_session *session = new_session(model, 1);
+    const sdx_binding in[2] = {{"x0", new_tensor(SDX_F32, DIMS(6, 10), NULL)},
+                               {"y", new_tensor(SDX_I64, DIMS(6), labels)}};
+    sdx_binding out = {"loss", NULL};
+    sdx_error error = {0};
+    memset(in[0].value->tensor.data, 0, sdx_tensor_bytes(&in[0].value->tensor));
+    assert_int_equal(sdx_session_run(session, in, 2, &out, 1, &error), SDX_VALUE);
+    CONTAINS(error.message, "label 12 at position 5");
+    CONTAINS(error.message, "it must be in [0, 10)");
+    sdx_value_release(in[0].value), sdx_value_release(in[1].value);
+    sdx_session_destroy(session);
+    sdx_model_close(model);
+}
+
+static void refuses(sdx_loss_options options, sdx_dtype x_type, int x_rank, sdx_dtype y_type, int y_rank,
+                    sdx_status status, const char *says) {
+    static const int64_t dims[4] = {4, 3, 2, 2};
+    sdx_model *model = new_model();
+    const sdx_id outputs[3] = {add_input(model->graph, "logits", x_type, x_rank, dims), SDX_NONE, SDX_NONE};
+    const sdx_id label = y_type ? add_input(model->graph, "y", y_type, y_rank, dims) : SDX_NONE;
+    sdx_error error = {0};
+    sdx_loss_parts parts;
+    sdx_patch patch;
+    sdx_patch_begin(&patch, model->graph, &error);
+    assert_int_equal(sdx_loss_emit(&patch, &options, outputs, label, &parts), status);
+    CONTAINS(error.message, says);
+    sdx_model_close(model);
+}
+
+static void test_refused(void **unused) {
+    (void)unused;
+    const sdx_loss_options ce = {.kind = SDX_LOSS_CROSS_ENTROPY}, nll = {.kind = SDX_LOSS_NLL},
+                           mse = {.kind = SDX_LOSS_MSE};
+    const sdx_loss_options four = {.kind = SDX_LOSS_CROSS_ENTROPY, .class_weights = three, .n_class_weights = 2};
+    refuses(ce, SDX_F32, 1, SDX_I64, 1, SDX_SHAPE, "'logits' has rank 1; it must be at least 2");
+    refuses(ce, SDX_F32, 2, SDX_I64, 2, SDX_SHAPE, "label 'y' has rank 2; it must be 1");
+    refuses(ce, SDX_F32, 2, SDX_F32, 1, SDX_SHAPE, "label 'y' has rank 1; it must be 2");
+    refuses(ce, SDX_F32, 2, SDX_U8, 1, SDX_TYPE, "label 'y' is u8; it must be i32, i64 or a floating-point type");
+    refuses(nll, SDX_F32, 2, SDX_F32, 2, SDX_TYPE, "label 'y' is f32; it must be i32 or i64");
+    refuses(four, SDX_F32, 2, SDX_I64, 1, SDX_SHAPE, "there are 2 class weights; there are 3 classes");
+    refuses(mse, SDX_I64, 2, SDX_F32, 2, SDX_TYPE, "'logits' is i64; it must be a floating-point tensor");
+    refuses(mse, SDX_F32, 2, SDX_F32, 1, SDX_SHAPE, "label 'y' has rank 1; it must be 2");
+    refuses(mse, SDX_F32, 2, SDX_UNDEFINED, 0, SDX_ARGUMENT, "needs a label");
+    refuses((sdx_loss_options){.kind = SDX_LOSS_TRIPLET}, SDX_F32, 2, SDX_UNDEFINED, 0, SDX_ARGUMENT,
+            "reads 3 outputs");
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_losses)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_losses), cmocka_unit_test(test_types),
+                                       cmocka_unit_test(test_parts), cmocka_unit_test(test_labels),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
