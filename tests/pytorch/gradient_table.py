@@ -20,7 +20,8 @@ def whole(*values):
 def case(op, function, *inputs, name=None, outputs=1, output=0, options=None, **attributes):
     """function(*tensors) is the operator in PyTorch. Floating inputs are differentiated, None is an absent one.
 
-    outputs, output: how many the node has, which one is differentiated. options: domain, opset, dtypes.
+    outputs, output: how many the node has, which one is differentiated. options: domain, opset, dtypes, fixed (indices of
+    floating inputs that are not differentiated).
     """
     inputs = [x if x is None or isinstance(x, numpy.ndarray) else numpy.array(x) for x in inputs]
     return dict(op=op, torch=function, inputs=inputs, name=name or op, outputs=outputs, output=output,

@@ -31,10 +31,15 @@ def tensor_type(array):
     return helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
 
 
+def moves(case, k, x):
+    """Whether input k is differentiated."""
+    return x is not None and x.dtype.kind == "f" and k not in case.get("fixed", ())
+
+
 def build(case, inputs, weights):
     """The model's bytes. Floating inputs are graph inputs, the others initializers."""
     names = [f"x{k}" if x is not None else "" for k, x in enumerate(inputs)]
-    floats = [n for n, x in zip(names, inputs) if x is not None and x.dtype.kind == "f"]
+    floats = [n for k, (n, x) in enumerate(zip(names, inputs)) if moves(case, k, x)]
     outputs = [f"y{k}" for k in range(case.get("outputs", 1))]
     y = outputs[case.get("output", 0)]
     domain = case.get("domain", "")
@@ -58,7 +63,7 @@ def build(case, inputs, weights):
 
 def autograd(case, inputs, dtype):
     """What PyTorch says: (weights, gradients by floating input)."""
-    tensors = [None if x is None else torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in inputs]
+    tensors = [None if x is None else torch.tensor(x, requires_grad=moves(case, k, x)) for k, x in enumerate(inputs)]
     y = case["torch"](*tensors)
     weights = numpy.asarray(numpy.random.default_rng(5).normal(size=tuple(y.shape)), dtype)
     xs = [t for t in tensors if t is not None and t.requires_grad]
