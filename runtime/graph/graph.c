@@ -130,6 +130,13 @@ sdx_id sdx_graph_add_value(sdx_graph *graph, const char *name, const sdx_type *t
     return graph->n_values++;
 }
 
+sdx_status sdx_graph_forget_name(sdx_graph *graph, sdx_id id, sdx_error *error) {
+    const char *name = value_name(graph, NULL, error);
+    if (!name) return SDX_OUT_OF_MEMORY;
+    graph->values[id].name = name;
+    return SDX_OK;
+}
+
 static sdx_status add_id(sdx_graph *graph, sdx_id **ids, int *n, sdx_id id, sdx_error *error) {
     SDX_TRY(grow(graph->arena, ids, *n, sizeof(sdx_id), error));
     (*ids)[(*n)++] = id;

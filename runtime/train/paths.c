@@ -86,9 +86,13 @@ static const char *leaf_of(const sdx_node *node, sdx_role role, int input) {
 }
 
 const char *sdx_prepare_joined(sdx_preparation *p, const char *a, const char *between, const char *b) {
-    size_t size = strlen(a) + strlen(between) + strlen(b);
-    char *text = sdx_arena_alloc(p->arena, size + 1, p->error);
-    return text ? strcat(strcat(strcpy(text, a), between), b) : NULL;
+    size_t of_a = strlen(a), of_between = strlen(between), of_b = strlen(b);
+    char *text = sdx_arena_alloc(p->arena, of_a + of_between + of_b + 1, p->error);
+    if (!text) return NULL;
+    memcpy(text, a, of_a);
+    memcpy(text + of_a, between, of_between);
+    memcpy(text + of_a + of_between, b, of_b);
+    return text;
 }
 
 const char *sdx_prepare_path(sdx_preparation *p, const char *name, const sdx_use *use, sdx_role role) {

@@ -31,6 +31,7 @@ sdx_status sdx_prepare_note(sdx_preparation *p, const char *format, ...) {
 }
 
 static sdx_status prepare(sdx_preparation *p) {
+    SDX_TRY(sdx_prepare_hoist(p));
     SDX_TRY(sdx_prepare_aliases(p));
     SDX_TRY(sdx_prepare_head(p));
     SDX_TRY(sdx_prepare_inserts(p));

@@ -41,7 +41,7 @@ bool sdx_readers_derived(const sdx_readers *readers, sdx_id id); /* made of cons
 /* ---- roles.c ---- */
 
 enum { SDX_USE_NONE = 0, SDX_USE_ELEMENTWISE = 16 }; /* beside sdx_role: no weight; weight or plain constant */
-int sdx_use_role(const sdx_readers *readers, const sdx_use *use);
+int sdx_use_role(const sdx_readers *readers, const sdx_use *use); /* readers may be NULL for a use in a body */
 /* The same, less what only looks like a weight: dummies of normalisations, stand-ins for running statistics. */
 int sdx_prepare_role(sdx_preparation *p, const sdx_readers *readers, sdx_id id, const sdx_use *use);
 
@@ -57,7 +57,8 @@ const char *sdx_prepare_path(sdx_preparation *p, const char *name, const sdx_use
 const char *sdx_prepare_free_name(sdx_preparation *p, const char *name); /* `name`, or with a number behind it */
 const char *sdx_prepare_joined(sdx_preparation *p, const char *a, const char *between, const char *b);
 
-/* ---- alias.c ---- */
+/* ---- hoist.c, alias.c ---- */
+sdx_status sdx_prepare_hoist(sdx_preparation *p);
 sdx_status sdx_prepare_aliases(sdx_preparation *p);
 
 /* ---- head.c, insert.c: edits of the model ---- */

@@ -112,7 +112,9 @@ static int after_role(const sdx_readers *readers, const sdx_use *use) {
     if (node->n_in != 2) return SDX_USE_ELEMENTWISE;
     sdx_id other = node->in[1 - use->input], own = node->in[use->input];
     bool mul = sdx_node_is(node, "Mul"), add = sdx_node_is(node, "Add");
-    if (other == SDX_NONE || sdx_readers_derived(readers, other)) return SDX_USE_ELEMENTWISE;
+    bool derived = use->graph->parent ? sdx_prepare_constant(use->graph, other) != NULL
+                                      : other != SDX_NONE && sdx_readers_derived(readers, other);
+    if (other == SDX_NONE || derived) return SDX_USE_ELEMENTWISE;
     if (mul && is_normalised(use->graph, other)) return SDX_ROLE_SCALE;
     if (!add) return SDX_USE_ELEMENTWISE;
     if (is_product(use->graph, other) && is_line(use->graph, own)) return SDX_ROLE_BIAS;
@@ -132,8 +134,7 @@ int sdx_use_role(const sdx_readers *readers, const sdx_use *use) {
     for (size_t k = 0; k < sizeof elementwise / sizeof elementwise[0] && !may; k++)
         may = strcmp(node->op_type, elementwise[k]) == 0;
     if (!may) return SDX_USE_NONE;
-    bool body = use->graph->parent != NULL;
-    return body ? SDX_USE_ELEMENTWISE : after_role(readers, use);
+    return after_role(readers, use);
 }
 
 /* Dummies: exporters write ones and zeros where a normalisation has no scale and shift of its own. */

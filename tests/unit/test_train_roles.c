@@ -229,6 +229,35 @@ static void names_come_from_nodes(void **state) {
     sdx_model_close(model);
 }
 
+/* Weights within the branches of If, one of them nested: parameters of the main graph, captured. */
+static void weights_of_bodies_come_out(void **state) {
+    (void)state;
+    begin_options();
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(2, 4)), c = add_input(g, "c", SDX_BOOL, SCALAR);
+    sdx_graph *branch[2] = {new_body(g, "then"), new_body(g, "else")};
+    for (int k = 0; k < 2; k++) {
+        sdx_id w = weight(branch[k], k ? "w_else" : "w_then", DIMS(4, 3)), b = weight(branch[k], "b", DIMS(3));
+        sdx_id y = add_node(branch[k], "MatMul", "y", IDS(capture(branch[k], x), w));
+        add_output(branch[k], add_node(branch[k], "Add", "z", IDS(y, b)));
+    }
+    sdx_node *node = add_node_n(g, "If", "choice", 1, 1, &c);
+    set_body(g, node, "then_branch", branch[0]);
+    set_body(g, node, "else_branch", branch[1]);
+    add_output(g, node->out[0]);
+    finish_model(model);
+    sdx_prepared *p = prepared(model, &options);
+    assert_int_equal(p->n_variables, 4);
+    has_role(p, "w_then", SDX_ROLE_KERNEL);
+    has_role(p, "w_else", SDX_ROLE_KERNEL);
+    has_role(p, "b", SDX_ROLE_BIAS);
+    has_role(p, "b_2", SDX_ROLE_BIAS);
+    assert_int_equal(node_of(p->training->graph, "If")->bodies[0]->n_captures, 3);
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_of_layers),
@@ -239,6 +268,7 @@ int main(void) {
         cmocka_unit_test(merged_initializers_part),
         cmocka_unit_test(layers_of_a_stack_part),
         cmocka_unit_test(names_come_from_nodes),
+        cmocka_unit_test(weights_of_bodies_come_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
