@@ -153,17 +153,29 @@ static sdx_status put_output(exporter *e, const sdx_graph *graph, int k, Onnx__G
     return put_value_info(e, name, &type, &to->output[to->n_output++]);
 }
 
+/* What exporters say of a weight stays with it: a later training asks. */
+static sdx_status put_metadata(exporter *e, const sdx_graph_value *value, Onnx__GraphProto *to) {
+    if (!value->n_metadata) return SDX_OK;
+    Onnx__ValueInfoProto *info = NULL;
+    SDX_TRY(put_value_info(e, value->name, &value->type, &info));
+    SDX_TRY(sdx_export_pairs(e, value->n_metadata, value->metadata, &info->n_metadata_props, &info->metadata_props));
+    to->value_info[to->n_value_info++] = info;
+    return SDX_OK;
+}
+
 static sdx_status put_constants(exporter *e, const sdx_graph *graph, const int32_t *uses, Onnx__GraphProto *to) {
     int n = 0;
     for (int id = 0; id < graph->n_values; id++) n += graph->values[id].constant != NULL;
     to->initializer = SDX_NEW_ARRAY(e->arena, Onnx__TensorProto *, n, e->error);
-    if (!to->initializer) return failed(e);
+    to->value_info = SDX_NEW_ARRAY(e->arena, Onnx__ValueInfoProto *, n, e->error);
+    if (!to->initializer || !to->value_info) return failed(e);
     for (int id = 0; id < graph->n_values; id++) {
         const sdx_graph_value *value = &graph->values[id];
         if (!value->constant || (!value->is_input && !uses[id])) continue;
         SDX_TRY(sdx_proto_put_tensor(value->constant, value->name, e->arena, e->error,
                                      &to->initializer[to->n_initializer]));
         to->n_initializer++;
+        if (!value->is_input) SDX_TRY(put_metadata(e, value, to));
     }
     return SDX_OK;
 }
