@@ -147,6 +147,7 @@ sdx_status sdx_builder_finish(sdx_builder *b, sdx_program *out) {
         sdx_program_clear(out);
         *out = program;
         b->model = NULL;
+        status = sdx_trainer_fit_limit(b->trainer, b->error);
     }
     return status;
 }

@@ -177,6 +177,7 @@ static sdx_status set_up(sdx_trainer *t, const sdx_model *model, const sdx_train
     int threads = t->options.threads > 0 ? t->options.threads : sdx_machine_threads();
     if (threads > 1) SDX_TRY(sdx_pool_create(threads, t->memory, error, &t->pool));
     SDX_TRY(sdx_prepare(model, &t->options, error, &t->prepared));
+    SDX_TRY(sdx_trainer_fit_limit(t, error));
     SDX_TRY(list_batch(t, error));
     SDX_TRY(list_variables(t, error));
     SDX_TRY(sdx_penalties_check(t, error));
@@ -254,4 +255,14 @@ void sdx_trainer_bytes(const sdx_trainer *t, size_t *used, size_t *peak) {
         add_model(t->prepared->training, used, peak);
     }
     for (int f = 0; f < SDX_FORMS; f++) add_model(t->programs[f].model, used, peak);
+}
+
+sdx_status sdx_trainer_fit_limit(sdx_trainer *t, sdx_error *error) {
+    size_t limit = t->options.memory_limit, used = 0, peak = 0;
+    if (limit == 0) return SDX_OK;
+    sdx_trainer_bytes(t, &used, &peak);
+    if (used > limit)
+        return sdx_fail(error, SDX_LIMIT, "the trainer holds %zu bytes; the limit is %zu", used, limit);
+    t->memory->limit = limit - (used - sdx_memory_used(t->memory));
+    return SDX_OK;
 }

@@ -145,6 +145,8 @@ SDX_PRINTF(3, 4) sdx_status sdx_trainer_add_note(sdx_trainer *trainer, sdx_error
 void sdx_cell_advance(sdx_cell *cell, const sdx_memory *memory);
 void sdx_cell_clear(sdx_cell *cell);
 void sdx_trainer_bytes(const sdx_trainer *trainer, size_t *used, size_t *peak);
+/* What the models leave of options.memory_limit is the limit of the trainer's own memory. */
+sdx_status sdx_trainer_fit_limit(sdx_trainer *trainer, sdx_error *error);
 /* The one type of label that the loss expects by default; kind 0: the loss takes none. */
 void sdx_trainer_label_type(const sdx_trainer *trainer, sdx_type *type);
 const char *sdx_trainer_label_name(const sdx_trainer *trainer);
