@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Steps of the trainer: what they compute, and that nothing changes when they fail. */
+#include "runtime/train/trainer.h"
 #include "tests/unit/trainer_nets.h"
 
 static void test_learns(void **state) {
@@ -291,12 +292,42 @@ static void test_refused_batches(void **state) {
     sdx_model_close(model);
 }
 
+/* Two operators whose gradient is taken away: both are named, with exactly the parameters in front of them. */
+static void test_without_gradient(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *graph = model->graph;
+    sdx_id x = add_input(graph, "x", SDX_F32, DIMS(2, 3)), w[4];
+    const char *const names[] = {"w0", "w1", "w2", "w3"};
+    for (int k = 0; k < 4; k++) w[k] = add_input(graph, names[k], SDX_F32, DIMS(2, 3));
+    sdx_id a = add_node_n(graph, "Mul", "a", 1, IDS(x, w[0]))->out[0];
+    sdx_node *erf = add_node_n(graph, "Erf", "b", 1, IDS(a));
+    sdx_id c = add_node_n(graph, "Add", "c", 1, IDS(erf->out[0], w[1]))->out[0];
+    sdx_node *selu = add_node_n(graph, "Selu", "d", 1, IDS(w[2]));
+    sdx_id e = add_node_n(graph, "Mul", "e", 1, IDS(c, selu->out[0]))->out[0];
+    sdx_id y = add_node_n(graph, "Mul", "y", 1, IDS(e, w[3]))->out[0];
+    add_output(graph, y);
+    finish_model(model);
+    OK(sdx_gradients_exist(graph, &y, 1, w, 4, &test_error));
+    sdx_op no_erf = *erf->op, no_selu = *selu->op;
+    no_erf.grad = no_selu.grad = NULL;
+    erf->op = &no_erf;
+    selu->op = &no_selu;
+    sdx_error error = {0};
+    assert_int_equal(sdx_gradients_exist(graph, &y, 1, w, 4, &error), SDX_UNSUPPORTED);
+    CONTAINS(error.message, "node 'b' (Erf, opset 13), node 'd' (Selu, opset 6)");
+    CONTAINS(error.message, "when these are frozen: 'w0', 'w2'");
+    OK(sdx_gradients_exist(graph, &y, 1, (sdx_id[]){w[1], w[3]}, 2, &test_error));
+    sdx_model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),          cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_input_gradient),  cmocka_unit_test(test_accumulate),
-        cmocka_unit_test(test_threads),         cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_refused_options), cmocka_unit_test(test_refused_batches),
+        cmocka_unit_test(test_learns),           cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_input_gradient),   cmocka_unit_test(test_accumulate),
+        cmocka_unit_test(test_threads),          cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_refused_options),  cmocka_unit_test(test_refused_batches),
+        cmocka_unit_test(test_without_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
