@@ -3,7 +3,6 @@
  * read: names once each, ranges that follow one another without holes from 0 to the end of the file, and each as long
  * as its type and shape say. safetensors_header.c reads the text. */
 #include "runtime/train/safetensors.h"
-#include "runtime/base/io.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +114,20 @@ static sdx_status read_source(sdx_safetensors *file, const sdx_source *source, s
     return status ? status : read_data(file, source, start, error);
 }
 
+sdx_status sdx_safetensors_load(const sdx_source *source, sdx_memory *memory, sdx_error *error, sdx_safetensors **out) {
+    *out = NULL;
+    sdx_safetensors *file = sdx_memory_alloc_zero(memory, sizeof *file, error);
+    if (!file) return error->status;
+    file->memory = memory;
+    sdx_arena_init(&file->arena, memory);
+    const sdx_status status = read_source(file, source, error);
+    if (status)
+        sdx_safetensors_free(file);
+    else
+        *out = file;
+    return status;
+}
+
 sdx_status sdx_safetensors_read(const char *path, sdx_memory *memory, sdx_error *error, sdx_safetensors **out) {
     sdx_error own = {0};
     sdx_source source;
@@ -122,18 +135,9 @@ sdx_status sdx_safetensors_read(const char *path, sdx_memory *memory, sdx_error 
     *out = NULL;
     if (!error) error = &own;
     SDX_TRY(sdx_source_open(path, error, &source));
-    sdx_safetensors *file = sdx_memory_alloc_zero(memory, sizeof *file, error);
-    if (file) {
-        file->memory = memory;
-        sdx_arena_init(&file->arena, memory);
-    }
-    sdx_status status = file ? read_source(file, &source, error) : error->status;
+    const sdx_status status = sdx_safetensors_load(&source, memory, error, out);
     sdx_source_close(&source);
-    if (status) {
-        sdx_safetensors_free(file);
-        return sdx_error_context(error, "'%s'", sdx_escape(name, sizeof name, path, strlen(path)));
-    }
-    *out = file;
+    if (status) return sdx_error_context(error, "'%s'", sdx_escape(name, sizeof name, path, strlen(path)));
     return SDX_OK;
 }
 

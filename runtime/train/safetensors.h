@@ -2,6 +2,7 @@
  * What the files of the safetensors format share. */
 #ifndef SDX_TRAIN_SAFETENSORS_H
 #define SDX_TRAIN_SAFETENSORS_H
+#include "runtime/base/io.h"
 #include "runtime/base/names.h"
 #include "runtime/train/train.h"
 
@@ -25,5 +26,8 @@ sdx_dtype sdx_safetensors_dtype(const char *name);       /* SDX_UNDEFINED: unkno
  * spaces. MALFORMED says what is wrong and where. Everything in `out` lies in `arena`. */
 sdx_status sdx_safetensors_parse(const char *text, size_t size, sdx_arena *arena, sdx_error *error,
                                  sdx_safetensors_header *out);
+
+/* sdx_safetensors_read, from anywhere. */
+sdx_status sdx_safetensors_load(const sdx_source *source, sdx_memory *memory, sdx_error *error, sdx_safetensors **out);
 
 #endif

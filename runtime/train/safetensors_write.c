@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Writing safetensors. Tensors with larger elements come first, so that without holes each is aligned for its type. */
-#include "runtime/base/io.h"
 #include "runtime/train/safetensors.h"
 #include <inttypes.h>
 #include <stdio.h>
