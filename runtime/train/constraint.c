@@ -80,11 +80,11 @@ static bool find_layer(const sdx_graph *graph, sdx_id id, int rank, kept *out) {
     return false;
 }
 
-static sdx_id norms_of(sdx_patch *patch, const sdx_variable *variable, int rank, sdx_id w) {
+static sdx_id norms_of(sdx_patch *patch, const sdx_graph *training, sdx_id variable, int rank, sdx_id w) {
     kept axes = {{false}};
     int64_t over[SDX_MAX_RANK];
     int n = 0;
-    if (rank > 1) find_layer(patch->graph, variable->id, rank, &axes);
+    if (rank > 1) find_layer(training, variable, rank, &axes);
     for (int d = 0; d < rank; d++)
         if (!axes.axis[d]) over[n++] = d;
     const sdx_id squares = sdx_emit2(patch, "Mul", w, w);
@@ -106,8 +106,8 @@ static sdx_id scaled(sdx_patch *patch, sdx_dtype dtype, sdx_id w, sdx_id wanted,
 
 static double given(double value, double otherwise) { return value == 0 ? otherwise : value == SDX_ZERO ? 0 : value; }
 
-sdx_status sdx_constraint_emit(sdx_patch *patch, const sdx_constraint_options *c, const sdx_variable *variable,
-                               sdx_id *w) {
+sdx_status sdx_constraint_emit(sdx_patch *patch, const sdx_constraint_options *c, const sdx_graph *training,
+                               const sdx_variable *variable, sdx_id *w) {
     const sdx_tensor *shape = &variable->value->tensor;
     const sdx_dtype stored = shape->dtype, dtype = stored == SDX_F64 ? SDX_F64 : SDX_F32;
     const double low = given(c->min, 0), high = given(c->max, c->kind == SDX_CONSTRAINT_MIN_MAX_NORM ? 1 : 2);
@@ -121,7 +121,7 @@ sdx_status sdx_constraint_emit(sdx_patch *patch, const sdx_constraint_options *c
     if (c->kind == SDX_CONSTRAINT_NON_NEG) {
         y = sdx_emit1(patch, "Relu", x);
     } else {
-        const sdx_id norms = norms_of(patch, variable, shape->rank, x);
+        const sdx_id norms = norms_of(patch, training, variable->id, shape->rank, x);
         sdx_id wanted = SDX_NONE;
         if (c->kind == SDX_CONSTRAINT_MAX_NORM) wanted = clamp(patch, norms, dtype, 0, high);
         if (c->kind == SDX_CONSTRAINT_MIN_MAX_NORM) {

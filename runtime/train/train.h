@@ -125,8 +125,9 @@ sdx_status sdx_optimizer_emit(sdx_patch *patch, const sdx_optimizer_options *opt
 
 /* g[] become the clipped gradients; *norm: of all before clipping, SDX_NONE without clip_norm. */
 sdx_status sdx_clip_emit(sdx_patch *patch, const sdx_train_options *options, sdx_id *g, int n, sdx_id *norm);
-sdx_status sdx_constraint_emit(sdx_patch *patch, const sdx_constraint_options *constraint, const sdx_variable *variable,
-                               sdx_id *w);
+/* training: the graph in which variable->id is read, which tells the layer that the weight belongs to. */
+sdx_status sdx_constraint_emit(sdx_patch *patch, const sdx_constraint_options *constraint, const sdx_graph *training,
+                               const sdx_variable *variable, sdx_id *w);
 
 /* ---- schedule: plain arithmetic
  * -------------------------------------------------------------------------------------- */

@@ -60,7 +60,8 @@ static sdx_status emit_weight(sdx_builder *b, int w, sdx_id weight, sdx_id gradi
     SDX_TRY(sdx_optimizer_emit(&b->patch, &t->options.optimizer, &update));
     for (size_t k = 0; k < t->options.n_constraints; k++)
         if (sdx_variable_matches(variable, t->options.constraints[k].match))
-            SDX_TRY(sdx_constraint_emit(&b->patch, &t->options.constraints[k], variable, &update.new_w));
+            SDX_TRY(sdx_constraint_emit(&b->patch, &t->options.constraints[k], t->prepared->training->graph, variable,
+                                        &update.new_w));
     sdx_builder_output(b, (sdx_port){SDX_PORT_VARIABLE, t->weights[w].variable, 0}, update.new_w,
                        name_with(name, sizeof name, variable, "new"));
     for (int s = 0; s < t->n_slots; s++) {

@@ -135,7 +135,7 @@ static sdx_model *constraint_model(const layer *l, const sdx_constraint_options 
     sdx_node *node = add_node_n(graph, l->op, "layer", 1, 3, in);
     if (l->transposed && strcmp(l->op, "Gemm") == 0) set_int(graph, node, l->slot ? "transB" : "transA", 1);
     sdx_patch_begin(&patch, graph, &test_error);
-    OK(sdx_constraint_emit(&patch, c, &variable, &w));
+    OK(sdx_constraint_emit(&patch, c, graph, &variable, &w));
     sdx_patch_remove(&patch, node);
     graph->values[w].name = "new_w";
     add_output(graph, w);
@@ -222,7 +222,7 @@ static void test_refused(void **unused) {
         sdx_patch patch;
         sdx_error error = {0};
         sdx_patch_begin(&patch, graph, &error);
-        assert_int_equal(sdx_constraint_emit(&patch, &bad[k], &variable, &w), SDX_VALUE);
+        assert_int_equal(sdx_constraint_emit(&patch, &bad[k], graph, &variable, &w), SDX_VALUE);
         CONTAINS(error.message, "0 <= min <= max");
     }
     sdx_value_release(variable.value);
