@@ -160,21 +160,27 @@ sdx_status sdx_binary_compute(sdx_compute *compute, const void *params) {
 
 /* ---- Add, Sub, Mul, Div ---- */
 
+sdx_status sdx_binary_refuse_old(const sdx_grad *grad, const sdx_binary_params *params) {
+    if (!params->legacy || !params->spread) return SDX_OK;
+    return sdx_fail(grad->error, SDX_UNSUPPORTED,
+                    "attribute 'broadcast' is set; the ranks of both inputs must be known for the gradient");
+}
+
 static sdx_status add_grad(sdx_grad *grad, const void *params) {
-    (void)params;
+    SDX_TRY(sdx_binary_refuse_old(grad, params));
     grad->dX[0] = grad->dX[1] = grad->dY[0];
     return grad->patch->status;
 }
 
 static sdx_status sub_grad(sdx_grad *grad, const void *params) {
-    (void)params;
+    SDX_TRY(sdx_binary_refuse_old(grad, params));
     grad->dX[0] = grad->dY[0];
     if (grad->needed[1]) grad->dX[1] = sdx_emit1(grad->patch, "Neg", grad->dY[0]);
     return grad->patch->status;
 }
 
 static sdx_status mul_grad(sdx_grad *grad, const void *params) {
-    (void)params;
+    SDX_TRY(sdx_binary_refuse_old(grad, params));
     for (int k = 0; k < 2; k++)
         if (grad->needed[k]) grad->dX[k] = sdx_emit2(grad->patch, "Mul", grad->dY[0], grad->node->in[1 - k]);
     return grad->patch->status;
@@ -182,7 +188,7 @@ static sdx_status mul_grad(sdx_grad *grad, const void *params) {
 
 /* dA = dY / B, dB = -dA C */
 static sdx_status div_grad(sdx_grad *grad, const void *params) {
-    (void)params;
+    SDX_TRY(sdx_binary_refuse_old(grad, params));
     sdx_id dA = sdx_emit2(grad->patch, "Div", grad->dY[0], grad->node->in[1]);
     grad->dX[0] = dA;
     if (grad->needed[1])

@@ -15,6 +15,8 @@ typedef struct sdx_binary_params {
 sdx_status sdx_binary_bind(sdx_bind *bind, sdx_binary_params *params, sdx_binary_id id, bool swap);
 sdx_status sdx_binary_infer(sdx_infer *infer, const void *params);
 sdx_status sdx_binary_compute(sdx_compute *compute, const void *params);
+/* The old broadcast, which gradients cannot undo: it is left only where ranks are unknown at load. */
+sdx_status sdx_binary_refuse_old(const sdx_grad *grad, const sdx_binary_params *params);
 /* To the newest form, where the ranks that this takes are known; else the old row stays, and is run as it is. */
 sdx_status sdx_binary_upgrade(sdx_patch *patch, const sdx_node *node);
 

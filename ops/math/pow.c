@@ -64,7 +64,7 @@ static sdx_id exponent_gradient(sdx_grad *grad, sdx_id X, sdx_id Y, sdx_id dZ) {
 }
 
 static sdx_status pow_grad(sdx_grad *grad, const void *params) {
-    (void)params;
+    SDX_TRY(sdx_binary_refuse_old(grad, params));
     sdx_id X = grad->node->in[0], Y = grad->node->in[1];
     if (grad->needed[0]) grad->dX[0] = base_gradient(grad, X, Y, grad->dY[0]);
     if (grad->needed[1]) grad->dX[1] = exponent_gradient(grad, X, Y, grad->dY[0]);

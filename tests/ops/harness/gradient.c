@@ -107,6 +107,19 @@ static bool check_dynamic(const stage *s, how h, sdx_value *const *known) {
     return ok;
 }
 
+/* Five threads give the bits of one. */
+static bool check_threads(const stage *s, how h, sdx_value *const *first) {
+    sdx_value *out[MAX_ARGS] = {0};
+    sdx_error error = {0};
+    h.threads = 5;
+    bool ok = run_model(s, &h, NULL, out, &error) == SDX_OK;
+    if (!ok) say("FAIL %s, gradient, 5 threads: %s\n", s->label, error.message);
+    for (int k = 0; ok && k < s->n_in; k++)
+        if (differentiable(&s->in[k])) ok = same_bits(s, "gradient, 5 threads", k, first[k], out[k]);
+    for (int k = 0; k < MAX_ARGS; k++) sdx_value_release(out[k]);
+    return ok;
+}
+
 bool check_gradient(const stage *s, sdx_value *const *first) {
     bool any = false, ok = true;
     for (int k = 0; k < s->n_in; k++) any = any || differentiable(&s->in[k]);
@@ -123,7 +136,7 @@ bool check_gradient(const stage *s, sdx_value *const *first) {
         ok = (say("FAIL %s, gradient: %s\n", s->label, error.message), false);
     for (int k = 0; ok && k < s->n_in; k++)
         if (differentiable(&s->in[k])) ok = check_input(s, k, h.weights, out[k]);
-    ok = ok && check_dynamic(s, h, out);
+    ok = ok && check_threads(s, h, out) && check_dynamic(s, h, out);
     for (int k = 0; k < MAX_ARGS; k++) sdx_value_release(out[k]);
     sdx_value_release(h.weights);
     return ok;
