@@ -318,6 +318,7 @@ typedef struct sdx_profile_row {
     const char *domain;
     uint64_t calls;
     uint64_t nanoseconds; /* of all calls, those of the node's bodies included */
+    uint64_t least;       /* nanoseconds of the shortest call */
 } sdx_profile_row;
 
 /* One row per node that has run, in execution order, the nodes of a body after the node they belong to; summed over all

@@ -209,6 +209,7 @@ sdx_status cli_write_profile(const sdx_session *session, const char *path, sdx_e
         cJSON_AddNumberToObject(row, "calls", (double)rows[i].calls);
         cli_add_ms(row, "total_ms", 1e-6 * (double)rows[i].nanoseconds);
         cJSON_AddItemToArray(list, row);
+        cli_add_ms(row, "least_ms", 1e-6 * (double)rows[i].least);
         total += 1e-6 * (double)rows[i].nanoseconds;
     }
     cli_add_ms(json, "total_ms", total);

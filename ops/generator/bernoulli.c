@@ -39,7 +39,7 @@ typedef struct bernoulli_job {
     const struct sdx_kernels *kernels;
     const sdx_tensor *x;
     sdx_tensor *y;
-    uint64_t key;
+    sdx_draw draw;
     _Atomic int64_t bad; /* the first position that holds no probability */
 } bernoulli_job;
 
@@ -59,7 +59,7 @@ static void bernoulli_range(void *argument, int64_t begin, int64_t end, int work
         const int64_t n = end - k < BLOCK ? end - k : BLOCK;
         sdx_convert(job->kernels, job->x->dtype, (const char *)job->x->data + (size_t)k * x_size, SDX_F64, probability,
                     n);
-        sdx_random_uniforms(job->key, (uint64_t)k, n, drawn);
+        sdx_random(job->kernels, &job->draw, (uint64_t)k, n, drawn);
         for (int64_t i = 0; i < n; i++) {
             if (!(probability[i] >= 0 && probability[i] <= 1)) note(&job->bad, k + i);
             one[i] = drawn[i] < probability[i];
@@ -71,7 +71,8 @@ static void bernoulli_range(void *argument, int64_t begin, int64_t end, int work
 static sdx_status bernoulli_compute(sdx_compute *compute, const void *params) {
     const bernoulli_params *p = params;
     const sdx_tensor *x = compute->in[0];
-    bernoulli_job job = {.kernels = compute->kernels, .x = x, .key = sdx_seed_key(compute, p->seed)};
+    bernoulli_job job = {.kernels = compute->kernels, .x = x};
+    job.draw = (sdx_draw){.key = sdx_seed_key(compute, p->seed), .bits = 53, .width = 1};
     job.y = sdx_compute_output(compute, 0, x->rank, x->dim);
     if (!job.y) return compute->error->status;
     atomic_init(&job.bad, INT64_MAX);

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdatomic.h>
 
+enum { BLOCK = 128 }; /* numbers drawn at a time */
+
 typedef struct multinomial_params {
     sdx_dtype dtype;
     sdx_seed seed;
@@ -53,7 +55,7 @@ typedef struct multinomial_job {
     const sdx_tensor *x, *y;
     double *sums; /* running sums of each row */
     int64_t classes, samples;
-    uint64_t key;
+    sdx_draw draw;
     _Atomic int64_t bad; /* the first row without probabilities */
 } multinomial_job;
 
@@ -81,9 +83,12 @@ static void sum_rows(void *argument, int64_t begin, int64_t end, int worker) {
 static void pick(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const multinomial_job *job = argument;
+    double drawn[BLOCK];
     for (int64_t t = begin; t < end; t++) {
         const double *row = job->sums + t / job->samples * job->classes;
-        const double at = sdx_random_uniform(job->key, (uint64_t)t) * row[job->classes - 1];
+        if ((t - begin) % BLOCK == 0)
+            sdx_random(job->kernels, &job->draw, (uint64_t)t, end - t < BLOCK ? end - t : BLOCK, drawn);
+        const double at = drawn[(t - begin) % BLOCK] * row[job->classes - 1];
         int64_t low = 0, high = job->classes - 1; /* the first sum above `at` */
         while (low < high) {
             const int64_t middle = low + (high - low) / 2;
@@ -104,7 +109,7 @@ static sdx_status multinomial_compute(sdx_compute *compute, const void *params) 
     const sdx_tensor *x = compute->in[0];
     multinomial_job job = {.kernels = compute->kernels, .x = x, .sums = compute->scratch};
     job.classes = x->dim[1], job.samples = p->samples;
-    job.key = sdx_seed_key(compute, p->seed);
+    job.draw = (sdx_draw){.key = sdx_seed_key(compute, p->seed), .bits = 53, .width = 1};
     job.y = sdx_compute_output(compute, 0, 2, (const int64_t[]){x->dim[0], p->samples});
     if (!job.y) return compute->error->status;
     atomic_init(&job.bad, INT64_MAX);

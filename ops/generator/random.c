@@ -1,65 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/generator/random.h"
-#include <math.h>
-
-void sdx_philox(uint64_t key, uint64_t counter, uint32_t out[4]) {
-    uint32_t c[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), 0, 0};
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    for (int round = 0; round < 10; round++) {
-        uint64_t p0 = (uint64_t)0xD2511F53u * c[0], p1 = (uint64_t)0xCD9E8D57u * c[2];
-        uint32_t c1 = c[1], c3 = c[3];
-        c[0] = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-        c[1] = (uint32_t)p1;
-        c[2] = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-        c[3] = (uint32_t)p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    for (int j = 0; j < 4; j++) out[j] = c[j];
-}
 
 static double unit(uint32_t high, uint32_t low) {
     return ((double)(high >> 5) * 67108864.0 + (double)(low >> 6)) * 0x1p-53;
 }
 
-static void uniform_pair(uint64_t key, uint64_t block, double pair[2]) {
-    uint32_t r[4];
-    sdx_philox(key, block, r);
-    pair[0] = unit(r[0], r[1]);
-    pair[1] = unit(r[2], r[3]);
+/* The numbers of n counters. */
+static void fill(const sdx_kernels *kernels, const sdx_draw *draw, uint64_t counter, int64_t n, double *to) {
+    if (draw->normal)
+        kernels->random_normal(draw->key, counter, n, draw->base, draw->width, to);
+    else
+        kernels->random_uniform(draw->key, counter, n, draw->bits, draw->base, draw->width, to);
 }
 
-/* Box and Muller (1958). */
-static void normal_pair(uint64_t key, uint64_t block, double pair[2]) {
-    uniform_pair(key, block, pair);
-    const double radius = sqrt(-2 * log1p(-pair[0])), angle = 6.283185307179586476925 * pair[1];
-    pair[0] = radius * cos(angle);
-    pair[1] = radius * sin(angle);
-}
-
-double sdx_random_uniform(uint64_t key, uint64_t index) {
+void sdx_random(const sdx_kernels *kernels, const sdx_draw *draw, uint64_t first, int64_t n, double *to) {
     double pair[2];
-    uniform_pair(key, index >> 1, pair);
-    return pair[index & 1];
-}
-
-double sdx_random_normal(uint64_t key, uint64_t index) {
-    double pair[2];
-    normal_pair(key, index >> 1, pair);
-    return pair[index & 1];
-}
-
-#define IN_PAIRS(name, draw)                                                                                           \
-    void name(uint64_t key, uint64_t first, int64_t n, double *to) {                                                   \
-        double pair[2];                                                                                                \
-        for (int64_t k = 0; k < n; k++) {                                                                              \
-            const uint64_t index = first + (uint64_t)k;                                                                \
-            if (k == 0 || !(index & 1)) draw(key, index >> 1, pair);                                                   \
-            to[k] = pair[index & 1];                                                                                   \
-        }                                                                                                              \
+    int64_t k = 0;
+    if (n > 0 && first & 1) {
+        fill(kernels, draw, first >> 1, 1, pair);
+        to[k++] = pair[1];
     }
-IN_PAIRS(sdx_random_uniforms, uniform_pair)
-IN_PAIRS(sdx_random_normals, normal_pair)
+    const int64_t whole = (n - k) / 2;
+    fill(kernels, draw, (first + (uint64_t)k) >> 1, whole, to + k);
+    k += 2 * whole;
+    if (k == n) return;
+    fill(kernels, draw, (first + (uint64_t)k) >> 1, 1, pair);
+    to[k] = pair[0];
+}
 
 void sdx_mt19937_seed(sdx_mt19937 *twister, uint64_t seed) {
     uint32_t s = (uint32_t)seed;

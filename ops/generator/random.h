@@ -4,16 +4,17 @@
  * runs it. */
 #ifndef SDX_OPS_GENERATOR_RANDOM_H
 #define SDX_OPS_GENERATOR_RANDOM_H
-#include <stdint.h>
+#include "ops/kernels/kernels.h"
 
-/* Philox 4x32-10 of Salmon, Moraes, Dror and Shaw (2011): 128 bits for each counter. */
-void sdx_philox(uint64_t key, uint64_t counter, uint32_t out[4]);
-/* Uniform in [0, 1) with 53 bits; normal with mean 0 and variance 1. */
-double sdx_random_uniform(uint64_t key, uint64_t index);
-double sdx_random_normal(uint64_t key, uint64_t index);
-/* The same numbers, first .. first + n. */
-void sdx_random_uniforms(uint64_t key, uint64_t first, int64_t n, double *to);
-void sdx_random_normals(uint64_t key, uint64_t first, int64_t n, double *to);
+/* Uniform, base + u width with u in [0, 1) of so many bits (<= 53); or normal, base + z width. */
+typedef struct sdx_draw {
+    uint64_t key;
+    bool normal;
+    int bits; /* of a uniform number */
+    double base, width;
+} sdx_draw;
+/* Numbers first .. first + n of the stream. */
+void sdx_random(const sdx_kernels *kernels, const sdx_draw *draw, uint64_t first, int64_t n, double *to);
 
 /* MT19937 of Matsumoto and Nishimura (1998). */
 typedef struct sdx_mt19937 {

@@ -5,7 +5,6 @@
 #include "ops/generator/random.h"
 #include "ops/loop.h"
 #include <inttypes.h>
-#include <math.h>
 
 enum { BLOCK = 256, GRAIN = 8192 };
 
@@ -53,11 +52,9 @@ static sdx_status random_infer(sdx_infer *infer, const void *params) {
 }
 
 typedef struct random_job {
-    const random_params *p;
+    const sdx_kernels *kernels;
     sdx_tensor *y;
-    uint64_t key;
-    bool normal;
-    double steps; /* of u */
+    sdx_draw draw;
 } random_job;
 
 static void random_range(void *argument, int64_t begin, int64_t end, int worker) {
@@ -67,27 +64,20 @@ static void random_range(void *argument, int64_t begin, int64_t end, int worker)
     double drawn[BLOCK];
     for (int64_t k = begin; k < end; k += BLOCK) {
         const int64_t n = end - k < BLOCK ? end - k : BLOCK;
-        if (job->normal)
-            sdx_random_normals(job->key, (uint64_t)k, n, drawn);
-        else
-            sdx_random_uniforms(job->key, (uint64_t)k, n, drawn);
-        for (int64_t i = 0; i < n; i++) {
-            if (!job->normal) drawn[i] = floor(drawn[i] * job->steps) / job->steps;
-            drawn[i] = job->p->base + drawn[i] * job->p->width;
-        }
-        sdx_convert(NULL, SDX_F64, drawn, job->y->dtype, (char *)job->y->data + (size_t)k * size, n);
+        sdx_random(job->kernels, &job->draw, (uint64_t)k, n, drawn);
+        sdx_convert(job->kernels, SDX_F64, drawn, job->y->dtype, (char *)job->y->data + (size_t)k * size, n);
     }
 }
 
 static sdx_status random_compute(sdx_compute *compute, const random_params *p, bool normal) {
     const sdx_tensor *like = compute->n_in ? compute->in[0] : NULL;
-    random_job job = {.p = p, .key = sdx_seed_key(compute, p->seed), .normal = normal};
-    job.y = compute->out[0];
+    random_job job = {.kernels = compute->kernels, .y = compute->out[0]};
     if (!job.y)
         job.y = sdx_compute_output(compute, 0, like ? like->rank : (int)p->shape.n, like ? like->dim : p->shape.data);
     if (!job.y) return compute->error->status;
+    job.draw = (sdx_draw){sdx_seed_key(compute, p->seed), normal, 53, p->base, p->width};
     const sdx_dtype dtype = job.y->dtype;
-    job.steps = dtype == SDX_F64 ? 0x1p53 : dtype == SDX_F32 ? 0x1p24 : dtype == SDX_F16 ? 0x1p11 : 0x1p8;
+    if (dtype != SDX_F64) job.draw.bits = dtype == SDX_F32 ? 24 : dtype == SDX_F16 ? 11 : 8;
     return sdx_for(compute, job.y->count, GRAIN, random_range, &job);
 }
 

@@ -78,11 +78,9 @@ typedef struct dropout_job {
 } dropout_job;
 
 static void draw(const dropout_job *job, int64_t begin, int64_t n, uint8_t *keep) {
-    for (int64_t k = 0; k < n; k += 4) {
-        uint32_t r[4];
-        sdx_philox(job->key, (uint64_t)(begin + k) / 4, r);
-        for (int64_t j = 0; j < 4 && k + j < n; j++) keep[k + j] = r[j] >= job->threshold;
-    }
+    uint32_t r[BLOCK];
+    job->kernels->random_bits(job->key, (uint64_t)begin / 4, (n + 3) / 4, r);
+    for (int64_t k = 0; k < n; k++) keep[k] = r[k] >= job->threshold;
 }
 
 static char *at(const sdx_tensor *tensor, int64_t k) {

@@ -6,13 +6,16 @@ sdx_status sdx_profile_start(sdx_plan_set *set, sdx_arena *arena, sdx_error *err
     int n = set->graph->n_nodes;
     atomic_uint_fast64_t *calls = SDX_NEW_ARRAY(arena, atomic_uint_fast64_t, n, error);
     atomic_uint_fast64_t *nanoseconds = SDX_NEW_ARRAY(arena, atomic_uint_fast64_t, n, error);
-    if (!calls || !nanoseconds) return error->status;
+    atomic_uint_fast64_t *least = SDX_NEW_ARRAY(arena, atomic_uint_fast64_t, n, error);
+    if (!calls || !nanoseconds || !least) return error->status;
     for (int i = 0; i < n; i++) {
         atomic_init(&calls[i], 0);
         atomic_init(&nanoseconds[i], 0);
+        atomic_init(&least[i], UINT64_MAX);
     }
     set->calls = calls;
     set->nanoseconds = nanoseconds;
+    set->least = least;
     return SDX_OK;
 }
 
@@ -44,8 +47,9 @@ static void list_graph(listing *list, const sdx_graph *graph) {
         const sdx_node *node = graph->nodes[i];
         uint64_t calls = atomic_load(&set->calls[i]);
         if (calls && list->rows)
-            list->rows[list->n] = (sdx_profile_row){row_name(graph, node), node->op_type, node->domain, calls,
-                                                    atomic_load(&set->nanoseconds[i])};
+            list->rows[list->n] = (sdx_profile_row){
+                row_name(graph, node),      node->op_type, node->domain, calls, atomic_load(&set->nanoseconds[i]),
+                atomic_load(&set->least[i])};
         list->n += calls || !list->rows;
         for (int b = 0; b < node->n_bodies; b++) list_graph(list, node->bodies[b]);
     }

@@ -14,6 +14,9 @@ sdx_status sdx_profile_rows(sdx_plan_set *sets, const sdx_graph *graph, sdx_erro
 static inline void sdx_profile_add(sdx_plan_set *set, int node, int64_t nanoseconds) {
     atomic_fetch_add_explicit(&set->calls[node], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&set->nanoseconds[node], (uint64_t)nanoseconds, memory_order_relaxed);
+    const uint_fast64_t took = (uint_fast64_t)nanoseconds;
+    uint_fast64_t least = atomic_load_explicit(&set->least[node], memory_order_relaxed);
+    while (took < least && !atomic_compare_exchange_weak(&set->least[node], &least, took)) continue;
 }
 
 #endif

@@ -90,7 +90,7 @@ typedef struct sdx_plan_set {
     int n_plans;
     bool listed; /* by a profile under way */
     struct sdx_plan_set *next;
-    atomic_uint_fast64_t *calls, *nanoseconds; /* per node of the graph, when profiling; else NULL */
+    atomic_uint_fast64_t *calls, *nanoseconds, *least; /* per node of the graph, when profiling; else NULL */
 } sdx_plan_set;
 
 /* ---- The cache ------------------------------------------------------------------------------------------------ */

@@ -42,6 +42,7 @@ static void counts_calls(void **state) {
         assert_string_equal(rows[k].domain, "");
         assert_int_equal(rows[k].calls, want[k].calls);
         assert_true(rows[k].nanoseconds > 0);
+        assert_true(rows[k].least > 0 && rows[k].least * rows[k].calls <= rows[k].nanoseconds);
     }
     assert_true(rows[1].nanoseconds >= rows[2].nanoseconds); /* a node's time holds that of its bodies */
     sdx_free(rows);

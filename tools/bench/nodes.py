@@ -11,7 +11,6 @@ their share of it, microseconds here and there, and how many times as long as th
 that take --slower times as long, worst first, and the largest ratio of every type. --json FILE keeps every figure.
 """
 import argparse
-import bisect
 import collections
 import json
 import os
@@ -31,7 +30,7 @@ import zoo  # noqa: E402
 NAMES = {"PackedConv": "Conv", "FusedConv": "Conv", "PackedMatMul": "MatMul", "FusedMatMul": "MatMul", "Gemm": "MatMul",
          "FusedGemm": "MatMul"}
 LEAST_SHARE, LEAST_MICROSECONDS = 0.01, 5.0
-LEAST_RUNS, MOST_RUNS, SECONDS = 6, 60, 0.2  # of a group, whose mean counts: long enough that first runs do not matter
+LEAST_RUNS, MOST_RUNS, SECONDS = 6, 60, 0.2  # of a group
 
 
 def feeds_of(entry, folder, scale):
@@ -49,7 +48,7 @@ def least(groups):
 
 
 def ours(sardonyx, model, inputs, names, threads, groups, runs):
-    """{type: microseconds of a run}, or the message of a refusal."""
+    """{type: microseconds of a run}, of every node its shortest call; or the message of a refusal."""
     figures = []
     for _ in range(groups):
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
@@ -65,13 +64,14 @@ def ours(sardonyx, model, inputs, names, threads, groups, runs):
         found = collections.Counter()
         once = statistics.multimode([node["calls"] for node in nodes])[0] if nodes else 1  # bodies run more often
         for node in nodes:
-            found[NAMES.get(node["op_type"], node["op_type"])] += 1e3 * node["total_ms"] / once
+            kind = NAMES.get(node["op_type"], node["op_type"])
+            found[kind] += 1e3 * node["least_ms"] * max(node["calls"] / once, 1)
         figures.append(found)
     return least(figures)
 
 
 def theirs(model, feeds, threads, groups):
-    """({type: microseconds of a run}, runs of a group), or (the message of a refusal, 0)."""
+    """({type: microseconds of a run} as above, runs of a group), or (the message of a refusal, 0)."""
     import onnxruntime
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -94,13 +94,14 @@ def theirs(model, feeds, threads, groups):
             return str(problem), 0
         with open(path, encoding="utf-8") as text:
             events = json.load(text)
-    starts = sorted(event["ts"] for event in events if event["name"] == "model_run")[2::runs]
-    figures = [collections.Counter() for _ in starts]
+    calls = collections.defaultdict(list)
     for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= starts[0]:
-            kind = event["args"]["op_name"]
-            figures[bisect.bisect_right(starts, event["ts"]) - 1][NAMES.get(kind, kind)] += event["dur"] / runs
-    return least(figures), runs
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            calls[event["args"]["op_name"], event["name"]].append(event["dur"] + 0.5)  # whole microseconds, cut off
+    found = collections.Counter()
+    for (kind, _), took in calls.items():
+        found[NAMES.get(kind, kind)] += min(took) * max(len(took) / (groups * runs + 2), 1)
+    return found, runs
 
 
 def show(name, mine, their):
