@@ -90,7 +90,10 @@ typedef enum sdx_target {
 
 typedef enum sdx_penalty_mode {
     SDX_MODE_DEFAULT = 0, /* PROX where it exists (parameters), else SUBGRADIENT (activities) */
-    SDX_MODE_PROX,        /* after the optimizer's step, by soft thresholding: L1 gives exact zeros */
+    SDX_MODE_PROX, /* after the optimizer's step, by soft thresholding: L1 gives exact zeros. Its length is that of
+                      the step in the long run, lr / (1 - momentum), divided by what the optimizer divides the
+                      gradient by, so that the penalty means the same under each. (LAMB's steps shrink with
+                      ||w||: a whole tensor comes near 0, never there.) */
     SDX_MODE_SUBGRADIENT, /* part of the loss that is differentiated; sign(0) = 0 */
     SDX_MODE_COUPLED      /* its gradient is added to the parameter's gradient after clipping, as weight_decay is */
 } sdx_penalty_mode;
@@ -150,7 +153,7 @@ typedef enum sdx_schedule_kind {
     SDX_SCHEDULE_STEP,        /* gamma every `every` */
     SDX_SCHEDULE_MULTISTEP,   /* gamma at each of `milestones` */
     SDX_SCHEDULE_EXPONENTIAL, /* gamma each */
-    SDX_SCHEDULE_COSINE,      /* to min_lr over `total` */
+    SDX_SCHEDULE_COSINE,      /* to min_lr over `total`; beyond it rises again, as PyTorch's does */
     SDX_SCHEDULE_LINEAR,      /* from start_factor to end_factor over `total` */
     SDX_SCHEDULE_ONE_CYCLE,   /* per step: cosine up to max_lr over pct_start of all, then down */
     SDX_SCHEDULE_PLATEAU      /* gamma when the watched metric has not improved for `patience` epochs */
@@ -183,9 +186,11 @@ typedef enum sdx_constraint_kind {
     SDX_CONSTRAINT_MIN_MAX_NORM /* norm moved into [min, max] by `rate` */
 } sdx_constraint_kind;
 
+/* Keras' formulas. A norm goes over all that feeds one output of the layer: a row of a Gather's table, a filter of a
+ * Conv, the weights of one unit whichever way round a Gemm holds them; over the whole of a bias. */
 typedef struct sdx_constraint_options {
     sdx_constraint_kind kind;
-    const char *match;
+    const char *match;     /* pattern; "*" */
     double min, max, rate; /* 0; 2 (MIN_MAX_NORM 1); 1 */
 } sdx_constraint_options;
 
@@ -270,7 +275,10 @@ typedef struct sdx_train_options {
     size_t memory_limit;   /* bytes of everything the trainer holds; 0: no limit */
     int64_t epochs, batch; /* of sdx_trainer_fit, and the schedule's whole length; 1, 32 */
     bool no_shuffle;
-    const char *const *metrics; /* accuracy top5 mse mae r2 precision recall f1 auc */
+    /* accuracy top5 precision recall f1 auc where the loss is over classes (BCE_WITH_LOGITS: not top5), else mse mae
+     * r2. precision, recall, f1: of class 1 of two, else the mean over classes (BCE_WITH_LOGITS: over columns); auc of
+     * more classes: the mean of each against the rest; r2: the mean over columns. As scikit-learn's. */
+    const char *const *metrics;
     size_t n_metrics;
     const char *early_stop;      /* metric to watch ("valid_loss"); NULL: none */
     int64_t early_stop_patience; /* 5 */
@@ -278,8 +286,11 @@ typedef struct sdx_train_options {
     int checkpoint_keep;         /* 1 */
 } sdx_train_options;
 
-/* Options from the JSON text of a configuration file. Unknown keys, wrong types and values out of range are SDX_VALUE
- * and named with their path ("optimizer.lr"). `options` inside lives as long as the configuration. */
+/* Options from the JSON text of a configuration file: its keys are these members (`batch`, `optimizer.lr`, `clip.norm`,
+ * `schedule.kind` "warmup_cosine" ...; tools/TRAINING.md lists them), each with its default; the loss's is
+ * cross_entropy. Unknown keys, keys that stand twice, wrong types and values out of range are SDX_VALUE and named with
+ * their path ("optimizer.betas[1]"); text that is no JSON is SDX_MALFORMED, with its line. `options` inside lives as
+ * long as the configuration. */
 typedef struct sdx_train_config sdx_train_config;
 SDX_API sdx_status sdx_train_config_parse(const char *json, size_t size, sdx_error *error, sdx_train_config **out);
 SDX_API const sdx_train_options *sdx_train_config_options(const sdx_train_config *config);

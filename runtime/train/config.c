@@ -315,6 +315,7 @@ static sdx_status read_object(reader *r, const key *keys, const cJSON *x, char *
 /* What holds between keys. */
 static sdx_status finish(reader *r, const cJSON *json, sdx_train_options *o) {
     const cJSON *loss = member(json, "loss"), *schedule = member(json, "schedule");
+    if (!o->loss.kind) o->loss.kind = SDX_LOSS_CROSS_ENTROPY;
     const bool bce = o->loss.kind == SDX_LOSS_BCE_WITH_LOGITS;
     const bool classes = o->loss.kind == SDX_LOSS_CROSS_ENTROPY || o->loss.kind == SDX_LOSS_NLL;
     double lr, decay;

@@ -23,7 +23,7 @@ _Static_assert(sizeof(sdx_loss_kind) == sizeof(int), "words are stored as int");
 /* Members of nested objects lie in sdx_train_options itself. */
 #define OWNER sdx_train_options
 static const key loss[] = {
-    {"kind", KEY_WORD, AT(loss.kind), .flags = NEEDED,
+    {"kind", KEY_WORD, AT(loss.kind),
      .words = WORDS({"cross_entropy", SDX_LOSS_CROSS_ENTROPY}, {"nll", SDX_LOSS_NLL},
                     {"bce_with_logits", SDX_LOSS_BCE_WITH_LOGITS}, {"mse", SDX_LOSS_MSE}, {"l1", SDX_LOSS_L1},
                     {"smooth_l1", SDX_LOSS_SMOOTH_L1}, {"huber", SDX_LOSS_HUBER}, {"kl_div", SDX_LOSS_KL_DIV},
@@ -56,8 +56,9 @@ static const key head[] = {
 
 static const key normalization[] = {
     {"mode", KEY_WORD, AT(norm_mode),
-     .words = WORDS({"auto", SDX_NORM_AUTO}, {"batch_update", SDX_NORM_BATCH_UPDATE}, {"batch", SDX_NORM_BATCH},
-                    {"running", SDX_NORM_RUNNING}, {"frozen", SDX_NORM_FROZEN})},
+     .words =
+         WORDS({"auto", SDX_NORM_AUTO}, {"batch_update", SDX_NORM_BATCH_UPDATE}, {"batch", SDX_NORM_BATCH},
+               {"running", SDX_NORM_RUNNING}, {"frozen", SDX_NORM_FROZEN}, {"batch+update", SDX_NORM_BATCH_UPDATE})},
     {"running_var", KEY_WORD, AT(running_var),
      .words = WORDS({"auto", SDX_RUNNING_VAR_AUTO}, {"unbiased", SDX_RUNNING_VAR_UNBIASED},
                     {"population", SDX_RUNNING_VAR_POPULATION})},
@@ -171,7 +172,7 @@ const key sdx_config_keys[] = {
     {"epochs", KEY_COUNT, AT(epochs), FROM(1)},
     {"batch", KEY_COUNT, AT(batch), FROM(1)},
     {"shuffle", KEY_NOT, AT(no_shuffle)},
-    {"loss", KEY_OBJECT, .flags = NEEDED, .keys = loss},
+    {"loss", KEY_OBJECT, .keys = loss},
     {"trainable", KEY_NAMES, COUNTED(trainable.items, trainable.n)},
     {"freeze", KEY_NAMES, COUNTED(freeze.items, freeze.n)},
     {"head", KEY_OBJECT, HAS(head.replace), .keys = head},

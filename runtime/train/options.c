@@ -44,14 +44,14 @@ static void copy_loss(copier *c, sdx_loss_options *loss) {
 }
 
 /* A copy of an array of structs whose member `match` is a string to copy too. */
-#define COPY_MATCHED(c, type, array, n, match)                                                                         \
+#define COPY_MATCHED(c, type, array, n, match, otherwise)                                                              \
     do {                                                                                                               \
         const type *from_ = (array);                                                                                   \
         type *to_ = from_ ? SDX_NEW_ARRAY((c)->arena, type, (n), (c)->error) : NULL;                                   \
         (c)->failed |= from_ && !to_;                                                                                  \
         for (size_t k_ = 0; to_ && k_ < (n); k_++) {                                                                   \
             to_[k_] = from_[k_];                                                                                       \
-            to_[k_].match = copy_text((c), from_[k_].match);                                                           \
+            to_[k_].match = copy_text((c), from_[k_].match ? from_[k_].match : (otherwise));                           \
         }                                                                                                              \
         (array) = to_;                                                                                                 \
     } while (0)
@@ -60,13 +60,13 @@ static void copy_members(copier *c, sdx_train_options *o) {
     copy_loss(c, &o->loss);
     o->trainable = copy_patterns(c, o->trainable);
     o->freeze = copy_patterns(c, o->freeze);
-    COPY_MATCHED(c, sdx_insert_options, o->inserts, o->n_inserts, after);
-    COPY_MATCHED(c, sdx_penalty_options, o->penalties, o->n_penalties, match);
+    COPY_MATCHED(c, sdx_insert_options, o->inserts, o->n_inserts, after, NULL);
+    COPY_MATCHED(c, sdx_penalty_options, o->penalties, o->n_penalties, match, "*");
     o->optimizer.no_decay = copy_patterns(c, o->optimizer.no_decay);
-    COPY_MATCHED(c, sdx_group_options, o->optimizer.groups, o->optimizer.n_groups, match);
+    COPY_MATCHED(c, sdx_group_options, o->optimizer.groups, o->optimizer.n_groups, match, NULL);
     o->schedule.milestones =
         copy_array(c, o->schedule.milestones, o->schedule.n_milestones, sizeof *o->schedule.milestones);
-    COPY_MATCHED(c, sdx_constraint_options, o->constraints, o->n_constraints, match);
+    COPY_MATCHED(c, sdx_constraint_options, o->constraints, o->n_constraints, match, "*");
     o->input_gradients = copy_texts(c, o->input_gradients, o->n_input_gradients);
     o->metrics = copy_texts(c, o->metrics, o->n_metrics);
     o->early_stop = copy_text(c, o->early_stop);
@@ -115,8 +115,6 @@ static sdx_status check_values(const sdx_train_options *o, sdx_error *error) {
     for (size_t k = 0; k < o->optimizer.n_groups; k++)
         if (!o->optimizer.groups[k].match)
             return sdx_fail(error, SDX_ARGUMENT, "group %zu of the optimizer has no 'match'", k);
-    for (size_t k = 0; k < o->n_constraints; k++)
-        if (!o->constraints[k].match) return sdx_fail(error, SDX_ARGUMENT, "constraint %zu has no 'match'", k);
     return SDX_OK;
 }
 

@@ -121,6 +121,10 @@ static void test_defaults(void **unused) {
         text, "{\"loss\":{\"kind\":\"bce_with_logits\",\"output\":[\"a\",\"b\"],\"pos_weight\":[3]},\"head\":{}}");
     sdx_free(text);
     sdx_train_config_free(config);
+    OK(parse("{\"normalization\": {\"mode\": \"batch+update\"}}", &config));
+    assert_int_equal(sdx_train_config_options(config)->loss.kind, SDX_LOSS_CROSS_ENTROPY);
+    assert_int_equal(sdx_train_config_options(config)->norm_mode, SDX_NORM_BATCH_UPDATE);
+    sdx_train_config_free(config);
     assert_null(sdx_train_config_options(NULL));
 }
 
@@ -141,8 +145,6 @@ static void test_refused(void **unused) {
     refuses("{\"epochs\": +1}", SDX_MALFORMED, "no number");
     refuses("{\"epochs\": NaN}", SDX_MALFORMED, "not JSON");
     refuses("{\"a\": [[[[[[[[[]]]]]]]]]}", SDX_MALFORMED, "nested too deeply");
-    refuses("{}", SDX_VALUE, "'loss' is missing");
-    refuses("{\"loss\": {}}", SDX_VALUE, "'loss.kind' is missing");
     refuses("{\"loss\": \"mse\"}", SDX_VALUE, "'loss' is \"mse\"; it must be an object");
     refuses("{\"loss\": {\"kind\": \"rmse\"}}", SDX_VALUE, "'loss.kind' is \"rmse\"; it must be cross_entropy, nll");
     refuses("{" LOSS ", \"epoch\": 3}", SDX_VALUE, "'epoch' is no key; there are seed, epochs");
