@@ -57,7 +57,7 @@ typedef enum sdx_reduction {
 } sdx_reduction;
 
 typedef struct sdx_loss_options {
-    sdx_loss_kind kind;
+    sdx_loss_kind kind;    /* CROSS_ENTROPY */
     const char *output[3]; /* names of outputs, or of any tensor of the model; NULL: the first outputs in order */
     const char *label;     /* the batch gives it under this name; "y" */
     sdx_reduction reduction;

@@ -57,6 +57,7 @@ static void copy_loss(copier *c, sdx_loss_options *loss) {
     } while (0)
 
 static void copy_members(copier *c, sdx_train_options *o) {
+    if (!o->loss.kind) o->loss.kind = SDX_LOSS_CROSS_ENTROPY;
     copy_loss(c, &o->loss);
     o->trainable = copy_patterns(c, o->trainable);
     o->freeze = copy_patterns(c, o->freeze);
@@ -109,8 +110,8 @@ static sdx_status check_values(const sdx_train_options *o, sdx_error *error) {
     if (!(o->ema >= 0 && o->ema < 1)) return sdx_fail(error, SDX_VALUE, "'ema' is %g; it must be in [0, 1)", o->ema);
     if (o->bad_step != SDX_BAD_STEP_STOP && o->bad_step != SDX_BAD_STEP_SKIP)
         return sdx_fail(error, SDX_VALUE, "'bad_step' is %d; it must be 0 or 1", (int)o->bad_step);
-    if (o->loss.kind < SDX_LOSS_CROSS_ENTROPY || o->loss.kind > SDX_LOSS_OUTPUT)
-        return sdx_fail(error, SDX_VALUE, "'loss.kind' is %d; it must be in [1, %d]", (int)o->loss.kind,
+    if (o->loss.kind < 0 || o->loss.kind > SDX_LOSS_OUTPUT)
+        return sdx_fail(error, SDX_VALUE, "'loss.kind' is %d; it must be in [0, %d]", (int)o->loss.kind,
                         (int)SDX_LOSS_OUTPUT);
     for (size_t k = 0; k < o->optimizer.n_groups; k++)
         if (!o->optimizer.groups[k].match)

@@ -256,8 +256,8 @@ static void test_refused_options(void **state) {
     options.size = sizeof options + 8;
     refuses(model, &options, SDX_ARGUMENT, "size of sdx_train_options");
     options = plain_options();
-    options.loss.kind = (sdx_loss_kind)0;
-    refuses(model, &options, SDX_VALUE, "'loss.kind' is 0");
+    options.loss.kind = (sdx_loss_kind)99;
+    refuses(model, &options, SDX_VALUE, "'loss.kind' is 99");
     options = plain_options();
     options.penalties = &nowhere;
     options.n_penalties = 1;
