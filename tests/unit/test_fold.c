@@ -145,12 +145,46 @@ static void shortage_is_reported(void **state) {
     assert_true(refused >= 2);
 }
 
+/* Of its second input CastLike reads the type, which is known where the shape is not. */
+static void cast_like_needs_a_type_alone(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F64, DIMS(-1, 3)), a = add_constant(g, "a", SDX_F32, DIMS(2), (float[]){1, -2});
+    sdx_id like = add_node(g, "CastLike", "like", 2, (sdx_id[]){a, x});
+    add_output(g, like);
+    folded(model);
+    assert_int_equal(g->n_nodes, 0);
+    expect_tensor(g->values[like].constant, SDX_F64, DIMS(2), (double[]){1, -2});
+    sdx_model_close(model);
+}
+
+/* ConstantOfShape says what its result is, so that what follows it folds too. */
+static void shapes_filled_with_constants_fold(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(2, 1)), zeros = SDX_NONE;
+    zeros = add_node(g, "ConstantOfShape", "zeros", 1, (sdx_id[]){add_node(g, "Shape", "shape", 1, &x)});
+    sdx_id y = add_node(g, "Cos", "y", 1, &zeros);
+    add_output(g, y);
+    folded(model);
+    assert_int_equal(g->n_nodes, 0);
+    expect_tensor(g->values[y].constant, SDX_F32, DIMS(2, 1), (float[]){1, 1});
+    sdx_model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folds_constant_nodes),        cmocka_unit_test(defaults_are_not_folded),
-        cmocka_unit_test(shape_chains_vanish),         cmocka_unit_test(bombs_stay_nodes),
-        cmocka_unit_test(long_work_stays_at_run_time), cmocka_unit_test(failing_nodes_are_left),
+        cmocka_unit_test(folds_constant_nodes),
+        cmocka_unit_test(defaults_are_not_folded),
+        cmocka_unit_test(shape_chains_vanish),
+        cmocka_unit_test(bombs_stay_nodes),
+        cmocka_unit_test(long_work_stays_at_run_time),
+        cmocka_unit_test(failing_nodes_are_left),
         cmocka_unit_test(shortage_is_reported),
+        cmocka_unit_test(cast_like_needs_a_type_alone),
+        cmocka_unit_test(shapes_filled_with_constants_fold),
     };
     return cmocka_run_group_tests_name("fold", tests, NULL, NULL);
 }
