@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The graph as messages. Inlined functions stay inlined; captures are written by name. */
 #include "runtime/load/export.h"
+#include "runtime/base/names.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -180,6 +181,19 @@ static sdx_status put_constants(exporter *e, const sdx_graph *graph, const int32
     return SDX_OK;
 }
 
+/* Nodes that an upgrade or a gradient made carry the name of the node they stand for; some runtimes want each once. */
+static sdx_status set_apart(exporter *e, sdx_names *taken, Onnx__NodeProto *node) {
+    char text[320];
+    const char *name = node->name;
+    if (!*name) return SDX_OK;
+    for (int32_t k = sdx_names_get(taken, node->name, 1); sdx_names_get(taken, name, 0); name = text, k++) {
+        snprintf(text, sizeof text, "%.300s.%d", node->name, (int)k + 1);
+        SDX_TRY(sdx_names_put(taken, node->name, k + 1, e->error));
+    }
+    if (name == text && !(node->name = sdx_export_text(e, text))) return failed(e);
+    return sdx_names_put(taken, node->name, 1, e->error);
+}
+
 static sdx_status fill_graph(exporter *e, const sdx_graph *graph, Onnx__GraphProto *to) {
     int32_t *uses = SDX_NEW_ARRAY(e->arena, int32_t, graph->n_values, e->error);
     to->node = SDX_NEW_ARRAY(e->arena, Onnx__NodeProto *, graph->n_nodes + graph->n_outputs, e->error);
@@ -190,8 +204,12 @@ static sdx_status fill_graph(exporter *e, const sdx_graph *graph, Onnx__GraphPro
     sdx_graph_count_uses(graph, uses);
     SDX_TRY(put_inputs(e, graph, to));
     SDX_TRY(put_constants(e, graph, uses, to));
-    for (int k = 0; k < graph->n_nodes; k++)
+    sdx_names taken;
+    sdx_names_init(&taken, e->arena);
+    for (int k = 0; k < graph->n_nodes; k++) {
         SDX_TRY(sdx_export_node(e, graph, graph->nodes[k], &to->node[to->n_node++]));
+        SDX_TRY(set_apart(e, &taken, to->node[to->n_node - 1]));
+    }
     for (int k = 0; k < graph->n_outputs; k++) SDX_TRY(put_output(e, graph, k, to));
     return SDX_OK;
 }
