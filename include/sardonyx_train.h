@@ -431,6 +431,27 @@ SDX_API sdx_status sdx_trainer_fit(sdx_trainer *trainer, const sdx_fit_options *
 SDX_API sdx_status sdx_trainer_score(sdx_trainer *trainer, const sdx_binding *data, size_t n, double *loss,
                                      double *metrics, sdx_error *error);
 
+/* ---- Models that bring their own training (TrainingInfoProto) ------------------------------------------------------
+ * The model's graph and the algorithm's, one after the other, are a training step. Initializers that a binding names
+ * are state: an initialization may set them, each step updates them. One thread at a time. */
+
+typedef struct sdx_training sdx_training;
+
+/* options: of the sessions that run the graphs; NULL: defaults. */
+SDX_API sdx_status sdx_training_open(const char *path, const sdx_session_options *options, sdx_error *error,
+                                     sdx_training **out);
+SDX_API void sdx_training_destroy(sdx_training *training); /* NULL-safe */
+/* Runs the initialization. Without it, training goes on from the values in the file. */
+SDX_API sdx_status sdx_training_initialize(sdx_training *training, sdx_error *error);
+/* Each algorithm once: `in` are inputs of the model and of the algorithms, `out` outputs of either, whose values are
+ * made and belong to the caller. All updates are made, or, after an error, none. */
+SDX_API sdx_status sdx_training_step(sdx_training *training, const sdx_binding *in, size_t n_in, sdx_binding *out,
+                                     size_t n_out, sdx_error *error);
+/* A copy of the state of that name. */
+SDX_API sdx_status sdx_training_get(const sdx_training *training, const char *name, sdx_error *error, sdx_value **out);
+/* The file again with the state of now, its training information too. */
+SDX_API sdx_status sdx_training_save(const sdx_training *training, const char *path, sdx_error *error);
+
 #ifdef __cplusplus
 }
 #endif

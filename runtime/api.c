@@ -38,7 +38,7 @@ static sdx_status model_options(const sdx_model_options *given, sdx_model_option
 }
 
 /* The folder of `path`: where external data lies when the caller names none. To free. */
-static char *folder_of(const char *path, sdx_error *error) {
+char *sdx_folder_of(const char *path, sdx_error *error) {
     const char *slash = strrchr(path, '/');
     size_t size = slash ? slash == path ? 1 : (size_t)(slash - path) : 1;
     char *folder = malloc(size + 1);
@@ -55,7 +55,7 @@ sdx_status sdx_model_open(const char *path, const sdx_model_options *given, sdx_
     *out = NULL;
     SDX_TRY(sdx_need(path, "path", error));
     SDX_TRY(model_options(given, &options, error));
-    char *folder = options.base_folder ? NULL : folder_of(path, error);
+    char *folder = options.base_folder ? NULL : sdx_folder_of(path, error);
     if (folder) options.base_folder = folder;
     sdx_status status = options.base_folder ? sdx_source_open(path, error, &source) : SDX_OUT_OF_MEMORY;
     if (status == SDX_OK) {

@@ -10,4 +10,7 @@ sdx_status sdx_read_options(const void *given, const char *what, size_t known, v
 /* SDX_ARGUMENT when the pointer is NULL. */
 sdx_status sdx_need(const void *pointer, const char *name, sdx_error *error);
 
+/* The folder of `path`, "." where it names none. To free. */
+char *sdx_folder_of(const char *path, sdx_error *error);
+
 #endif

@@ -3,8 +3,10 @@
 #include "runtime/api.h"
 #include "runtime/exec/bindings.h"
 #include "runtime/train/trainer.h"
+#include "runtime/train/training_info.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- Trainers -------------------------------------------------------------------------------------------------- */
 
@@ -180,4 +182,56 @@ sdx_status sdx_trainer_score(sdx_trainer *trainer, const sdx_binding *data, size
     if (!status) status = sdx_trainer_score_data(trainer, &opened, NULL, loss ? loss : &unused, metrics, error);
     sdx_data_close(&opened);
     return status;
+}
+
+/* ---- Training that models bring -------------------------------------------------------------------------------- */
+
+sdx_status sdx_training_open(const char *path, const sdx_session_options *given, sdx_error *error, sdx_training **out) {
+    sdx_session_options options = {.size = sizeof options};
+    SDX_TRY(sdx_need(out, "out", error));
+    *out = NULL;
+    SDX_TRY(sdx_need(path, "path", error));
+    SDX_TRY(sdx_read_options(given, "sdx_session_options", sizeof options, &options, error));
+    if (options.threads < 0) return sdx_fail(error, SDX_ARGUMENT, "'threads' is %d; it must be >= 0", options.threads);
+    sdx_error own = {0};
+    char *folder = sdx_folder_of(path, error);
+    if (!folder) return SDX_OUT_OF_MEMORY;
+    if (!error) error = &own;
+    sdx_status status = sdx_training_make(path, folder, &options, error, out);
+    free(folder);
+    return error->status != SDX_OK ? error->status : status;
+}
+
+sdx_status sdx_training_initialize(sdx_training *training, sdx_error *error) {
+    SDX_TRY(sdx_need(training, "training", error));
+    return sdx_training_start(training, error);
+}
+
+sdx_status sdx_training_step(sdx_training *training, const sdx_binding *in, size_t n_in, sdx_binding *out, size_t n_out,
+                             sdx_error *error) {
+    SDX_TRY(sdx_need(training, "training", error));
+    if (n_in) SDX_TRY(sdx_need(in, "in", error));
+    if (n_out) SDX_TRY(sdx_need(out, "out", error));
+    return sdx_training_once(training, in, n_in, out, n_out, error);
+}
+
+sdx_status sdx_training_get(const sdx_training *training, const char *name, sdx_error *error, sdx_value **out) {
+    SDX_TRY(sdx_need(out, "out", error));
+    *out = NULL;
+    SDX_TRY(sdx_need(training, "training", error));
+    SDX_TRY(sdx_need(name, "name", error));
+    sdx_value *value = sdx_training_state(training, name);
+    char text[96];
+    if (!value)
+        return sdx_fail(error, SDX_ARGUMENT, "'%s' is no state of the training",
+                        sdx_escape(text, sizeof text, name, strlen(name)));
+    SDX_TRY(sdx_value_create(value->tensor.dtype, value->tensor.rank, value->tensor.dim, error, out));
+    memcpy((*out)->tensor.data, value->tensor.data, sdx_tensor_bytes(&value->tensor));
+    return SDX_OK;
+}
+
+sdx_status sdx_training_save(const sdx_training *training, const char *path, sdx_error *error) {
+    SDX_TRY(sdx_need(training, "training", error));
+    SDX_TRY(sdx_need(path, "path", error));
+    return sdx_training_write(training, path, error);
 }

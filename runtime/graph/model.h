@@ -23,6 +23,8 @@ struct sdx_model {
     int64_t model_version;
     int n_metadata;
     const sdx_pair *metadata;
+    const void *training_info; /* that of the file and its functions, as bytes of a ModelProto; NULL: it has none */
+    size_t training_info_size;
     size_t n_inputs, n_outputs;
     sdx_value_info *inputs, *outputs; /* public descriptions */
 };

@@ -238,6 +238,30 @@ static sdx_status put_opsets(exporter *e, Onnx__ModelProto *to) {
     return SDX_OK;
 }
 
+static void *take_from_arena(void *arena, size_t size) { return sdx_arena_alloc(arena, size, NULL); }
+static void leave_to_arena(void *arena, void *pointer) { (void)arena, (void)pointer; }
+
+/* As it was read. Its operators are of the opsets that were imported then, so the model must still be. */
+static sdx_status put_training(exporter *e, Onnx__ModelProto *to) {
+    const sdx_model *model = e->model;
+    if (!model->training_info) return SDX_OK;
+    for (int k = 0; k < model->n_opsets; k++)
+        if (model->opsets[k].version != sdx_export_opset_of(e, model->opsets[k].domain))
+            return sdx_fail(e->error, SDX_UNSUPPORTED,
+                            "the graph needs opset %d of domain '%s'; its training information is written for opset %d",
+                            sdx_export_opset_of(e, model->opsets[k].domain),
+                            *model->opsets[k].domain ? model->opsets[k].domain : "ai.onnx",
+                            (int)model->opsets[k].version);
+    ProtobufCAllocator allocator = {take_from_arena, leave_to_arena, e->arena};
+    Onnx__ModelProto *kept = onnx__model_proto__unpack(&allocator, model->training_info_size, model->training_info);
+    if (!kept) return sdx_fail(e->error, SDX_OUT_OF_MEMORY, "no memory for the training information");
+    to->n_training_info = kept->n_training_info;
+    to->training_info = kept->training_info;
+    to->n_functions = kept->n_functions;
+    to->functions = kept->functions;
+    return SDX_OK;
+}
+
 static sdx_status fill_model(exporter *e, Onnx__ModelProto *to) {
     const sdx_model *model = e->model;
     SDX_TRY(put_opsets(e, to));
@@ -252,7 +276,7 @@ static sdx_status fill_model(exporter *e, Onnx__ModelProto *to) {
     if (!to->producer_name || !to->producer_version || !to->domain || !to->doc_string) return failed(e);
     SDX_TRY(sdx_export_pairs(e, model->n_metadata, model->metadata, &to->n_metadata_props, &to->metadata_props));
     to->graph = sdx_export_graph(e, model->graph);
-    return to->graph ? SDX_OK : failed(e);
+    return to->graph ? put_training(e, to) : failed(e);
 }
 
 sdx_status sdx_export_model(const sdx_model *model, sdx_arena *arena, sdx_error *error, Onnx__ModelProto **out) {

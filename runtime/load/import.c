@@ -441,8 +441,25 @@ static sdx_status import_head(importer *imp, const Onnx__ModelProto *model) {
     return sdx_import_pairs(imp, model->n_metadata_props, model->metadata_props, &to->n_metadata, &to->metadata);
 }
 
-static sdx_status import_model(importer *imp, const Onnx__ModelProto *model) {
+/* Training information is kept as it is: nothing of it is needed to run the model. */
+static sdx_status keep_training(importer *imp, Onnx__ModelProto *model) {
+    Onnx__ModelProto kept = ONNX__MODEL_PROTO__INIT;
+    if (!model->n_training_info) return SDX_OK;
+    kept.n_training_info = model->n_training_info;
+    kept.training_info = model->training_info;
+    kept.n_functions = model->n_functions;
+    kept.functions = model->functions;
+    const size_t size = onnx__model_proto__get_packed_size(&kept);
+    uint8_t *bytes = sdx_arena_alloc(&imp->model->arena, size, imp->error);
+    if (!bytes) return sdx_import_status(imp);
+    imp->model->training_info_size = onnx__model_proto__pack(&kept, bytes);
+    imp->model->training_info = bytes;
+    return SDX_OK;
+}
+
+static sdx_status import_model(importer *imp, Onnx__ModelProto *model) {
     SDX_TRY(import_head(imp, model));
+    SDX_TRY(keep_training(imp, model));
     reserve_names(imp, model->graph);
     SDX_TRY(sdx_import_functions(imp, model));
     scope s = {.graph = imp->model->graph};

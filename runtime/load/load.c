@@ -37,7 +37,9 @@ static sdx_status check_graph(sdx_model *model, sdx_error *error) {
 
 static sdx_status optimise(sdx_model *model, const sdx_model_options *options, const sdx_type *declared,
                            sdx_error *error) {
-    SDX_TRY(in_stage(model, "optimising", sdx_pass_run_all(model, options->optimise, options->threads, error), error));
+    sdx_optimise level = options->optimise; /* training information refers to tensors of the graph by name */
+    if (model->training_info && level == SDX_OPTIMISE_PORTABLE) level = SDX_OPTIMISE_NONE;
+    SDX_TRY(in_stage(model, "optimising", sdx_pass_run_all(model, level, options->threads, error), error));
     model->optimise = options->optimise;
     return sdx_load_describe(model, declared, error);
 }
