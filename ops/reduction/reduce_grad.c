@@ -37,13 +37,17 @@ static sdx_id again(const reduced *r, const char *op_type, sdx_id x) {
     return node->out[0];
 }
 
-/* How many were averaged is counted in i64: a narrow float may not hold the sizes. */
+/* How many were averaged is counted in i64 and divided by in f32 at least: a narrow float may not hold it. */
 static sdx_id of_mean(const reduced *r) {
     sdx_patch *patch = r->patch;
     sdx_id whole = sdx_emit1(patch, "Size", r->X), means = sdx_emit1(patch, "Size", r->Y);
     means = sdx_emit2(patch, "Max", means, sdx_patch_scalar(patch, SDX_I64, 1));
-    sdx_id n = sdx_grad_cast(patch, sdx_emit2(patch, "Div", whole, means), r->X);
-    return spread(r, divided(r, r->dY, n));
+    sdx_id n = sdx_emit2(patch, "Div", whole, means);
+    const bool narrow = sdx_dtype_size(sdx_grad_type(patch, r->X)->dtype) < sizeof(float);
+    if (!narrow) return spread(r, divided(r, r->dY, sdx_grad_cast(patch, n, r->X)));
+    n = sdx_emit_int(patch, "Cast", n, SDX_NONE, "to", SDX_F32);
+    sdx_id share = divided(r, sdx_emit_int(patch, "Cast", r->dY, SDX_NONE, "to", SDX_F32), n);
+    return spread(r, sdx_grad_cast(patch, share, r->X));
 }
 
 /* Ties share evenly. */
