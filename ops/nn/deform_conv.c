@@ -3,6 +3,7 @@
  * interpolation between the inputs there and zeros outside. For one image at a time: a table of places and weights,
  * shared by the channels of an offset group, then the matrix product of Conv, whose panels are sampled by the table
  * when they are needed. */
+#include "ops/grad.h"
 #include "ops/lines.h"
 #include "ops/nn/convolve.h"
 #include "ops/resample.h"
@@ -225,6 +226,160 @@ static sdx_status deform_compute(sdx_compute *compute, const void *params) {
     return SDX_OK;
 }
 
+/* ---- gradient ----------------------------------------------------------------------------------------------------
+ * Columns are what GridSample reads of the channels of an offset group, times the mask; the rest is a product. */
+
+typedef struct deform_back {
+    sdx_grad *grad;
+    sdx_patch *patch;
+    const deform_params *p;
+    sdx_convolution conv;
+    int64_t taps, outputs, shared, columns; /* channels of an offset group; rows of the columns of a group */
+    int rank;
+    sdx_dtype work;
+} deform_back;
+
+enum { IN_X, IN_W, IN_OFFSET, IN_B, IN_MASK };
+
+static sdx_id reshape(const deform_back *b, sdx_id x, int n, const int64_t *dims) {
+    return sdx_emit2(b->patch, "Reshape", x, sdx_patch_i64s(b->patch, dims, (size_t)n));
+}
+static sdx_id transpose(const deform_back *b, sdx_id x, int n, const int64_t *perm) {
+    sdx_node *node = sdx_patch_node(b->patch, "", "Transpose", 1, &x, 1);
+    sdx_patch_ints(b->patch, node, "perm", perm, (size_t)n);
+    return node->out[0];
+}
+static sdx_id backwards(const deform_back *b, sdx_id x) {
+    int64_t order[SDX_MAX_SPATIAL];
+    for (int d = 0; d < b->rank; d++) order[d] = b->rank - 1 - d;
+    return sdx_emit_int(b->patch, "Gather", x, sdx_patch_i64s(b->patch, order, (size_t)b->rank), "axis", 3);
+}
+
+static sdx_id constant(const deform_back *b, const int64_t *dims, int rank, double *values) {
+    sdx_tensor tensor;
+    if (sdx_tensor_make(&tensor, SDX_F64, rank, dims, values, b->patch->error)) {
+        b->patch->status = b->patch->error->status;
+        return SDX_NONE;
+    }
+    const sdx_id wide = sdx_patch_tensor(b->patch, &tensor);
+    return b->work == SDX_F64 ? wide : sdx_emit_int(b->patch, "Cast", wide, SDX_NONE, "to", b->work);
+}
+
+/* Places [offset group of image, tap, output, coordinate], innermost dimension first. */
+static sdx_id places(const deform_back *b) {
+    const sdx_window *w = &b->conv.window;
+    const int64_t dims[4] = {1, b->taps, b->rank, b->outputs}, moved[4] = {-1, b->taps, b->rank, b->outputs};
+    double *values = SDX_NEW_ARRAY(b->patch->graph->arena, double, b->taps * b->rank * b->outputs + 1, b->patch->error);
+    if (!values) return b->patch->status = b->patch->error->status, SDX_NONE;
+    for (int64_t k = 0; k < b->taps * b->outputs; k++) {
+        int64_t tap = k / b->outputs, o = k % b->outputs;
+        const int64_t at = tap * b->rank * b->outputs + o;
+        for (int d = b->rank - 1; d >= 0; d--) {
+            values[at + d * b->outputs] =
+                (double)(o % w->out[d] * w->stride[d] + tap % w->kernel[d] * w->dilation[d] - w->begin[d]);
+            o /= w->out[d], tap /= w->kernel[d];
+        }
+    }
+    sdx_id offset = b->grad->node->in[IN_OFFSET];
+    if (b->work != b->conv.dtype) offset = sdx_emit_int(b->patch, "Cast", offset, SDX_NONE, "to", b->work);
+    const sdx_id at = sdx_emit2(b->patch, "Add", reshape(b, offset, 4, moved), constant(b, dims, 4, values));
+    return backwards(b, transpose(b, at, 4, (const int64_t[]){0, 1, 3, 2}));
+}
+
+/* Of lists of points: the dimensions that GridSample wants, with `first` and `last` around them. */
+static sdx_id as_grid(const deform_back *b, sdx_id x, int64_t middle, int64_t last) {
+    int64_t dims[SDX_MAX_RANK] = {-1};
+    int n = 1;
+    if (middle) dims[n++] = middle;
+    dims[n++] = b->rank == 1 ? b->taps * b->outputs : b->taps;
+    if (b->rank > 1) dims[n++] = b->outputs;
+    for (int d = 2; d < b->rank; d++) dims[n++] = 1;
+    if (last) dims[n++] = last;
+    return reshape(b, x, n, dims);
+}
+
+/* X at the places, [offset group of image, channel, tap, output]. GridSample counts from -1 to 1. */
+static sdx_id sampled(const deform_back *b, sdx_id x, sdx_id grid) {
+    const int64_t one = b->rank, dims[4] = {-1, b->shared, b->taps, b->outputs};
+    double scale[SDX_MAX_SPATIAL], shift[SDX_MAX_SPATIAL];
+    for (int d = 0; d < b->rank; d++) {
+        const double length = (double)b->conv.window.in[b->rank - 1 - d];
+        scale[d] = 2 / length, shift[d] = 1 / length - 1;
+    }
+    const sdx_id to = sdx_emit2(b->patch, "Add", sdx_emit2(b->patch, "Mul", grid, constant(b, &one, 1, scale)),
+                                constant(b, &one, 1, shift));
+    return reshape(b, sdx_emit2(b->patch, "GridSample", x, to), 4, dims);
+}
+
+static sdx_id like_input(const deform_back *b, sdx_id x, int k) {
+    const sdx_id in = b->grad->node->in[k];
+    if (k == IN_OFFSET && b->work != b->conv.dtype) x = sdx_grad_cast(b->patch, x, in);
+    return sdx_grad_reshape(b->patch, x, in);
+}
+
+static void deform_emit(deform_back *b) {
+    sdx_grad *grad = b->grad;
+    sdx_patch *patch = b->patch;
+    const sdx_node *node = grad->node;
+    const int64_t group = b->conv.group, maps = b->conv.maps / group, last = 2;
+    const int64_t lists[4] = {-1, b->shared, b->taps, b->outputs}, by_group[4] = {-1, group, b->columns, b->outputs},
+                  weights[3] = {group, maps, b->columns}, results[4] = {-1, group, maps, b->outputs};
+    int64_t images[SDX_MAX_RANK] = {-1, b->shared};
+    for (int d = 0; d < b->rank; d++) images[d + 2] = b->conv.window.in[d];
+    const sdx_id x = reshape(b, node->in[IN_X], b->rank + 2, images), grid = as_grid(b, places(b), 0, b->rank);
+    const sdx_id read = sampled(b, x, grid), dY = reshape(b, grad->dY[0], 4, results);
+    const sdx_id W = reshape(b, node->in[IN_W], 3, weights);
+    const sdx_id turned = transpose(b, W, 3, (const int64_t[]){0, 2, 1});
+    const sdx_id columns = reshape(b, sdx_emit2(patch, "MatMul", turned, dY), 4, lists); /* their gradient */
+    sdx_id mask = sdx_grad_in(grad, IN_MASK), seen = read, back = columns;
+    if (mask != SDX_NONE) {
+        mask = reshape(b, mask, 4, (const int64_t[]){-1, 1, b->taps, b->outputs});
+        seen = sdx_emit2(patch, "Mul", read, mask), back = sdx_emit2(patch, "Mul", columns, mask);
+        const sdx_id one = sdx_patch_i64s(patch, (const int64_t[]){1}, 1);
+        const sdx_id sum = sdx_emit_int(patch, "ReduceSum", sdx_emit2(patch, "Mul", columns, read), one, "keepdims", 0);
+        if (grad->needed[IN_MASK]) grad->dX[IN_MASK] = like_input(b, sum, IN_MASK);
+    }
+    const sdx_id in[3] = {x, grid, as_grid(b, back, b->shared, 0)};
+    sdx_node *scattered = sdx_patch_node(patch, "sdx", "GridSampleGrad", 3, in, 2);
+    sdx_patch_int(patch, scattered, "pixels", 1);
+    if (grad->needed[IN_X]) grad->dX[IN_X] = like_input(b, scattered->out[0], IN_X);
+    const sdx_id moves =
+        backwards(b, reshape(b, scattered->out[1], 4, (const int64_t[]){-1, b->taps, b->outputs, b->rank}));
+    if (grad->needed[IN_OFFSET])
+        grad->dX[IN_OFFSET] = like_input(b, transpose(b, moves, 4, (const int64_t[]){0, 1, 3, 2}), IN_OFFSET);
+    const sdx_id rows = transpose(b, reshape(b, seen, 4, by_group), 4, (const int64_t[]){0, 1, 3, 2});
+    const sdx_id each = sdx_emit2(patch, "MatMul", dY, rows);
+    const sdx_id images_axis = sdx_patch_i64s(patch, (const int64_t[]){0}, 1);
+    if (grad->needed[IN_W])
+        grad->dX[IN_W] = like_input(b, sdx_emit_int(patch, "ReduceSum", each, images_axis, "keepdims", 0), IN_W);
+    if (sdx_grad_in(grad, IN_B) != SDX_NONE && grad->needed[IN_B])
+        grad->dX[IN_B] = sdx_conv_grad_bias(patch, grad->dY[0], b->rank + (int)last);
+}
+
+static sdx_status deform_grad(sdx_grad *grad, const void *params) {
+    const deform_params *p = params;
+    deform_back b = {.grad = grad, .patch = grad->patch, .p = p};
+    const sdx_type *in[5] = {NULL}, *x = sdx_grad_type(grad->patch, grad->node->in[IN_X]);
+    sdx_type y = sdx_type_make(x->dtype, -1);
+    bool known = false;
+    for (int k = 0; k < grad->node->n_in; k++)
+        if (grad->node->in[k] != SDX_NONE) in[k] = sdx_grad_type(grad->patch, grad->node->in[k]);
+    SDX_TRY(deform_resolve(grad->error, p, grad->node->n_in, in, &y, &b.conv, &known));
+    bool lengths = in[IN_W]->rank > 2 && sdx_type_concrete(in[IN_W]) && x->rank > 2;
+    for (int d = 1; d < x->rank; d++) lengths = lengths && x->dim[d] > 0;
+    if (!lengths)
+        return sdx_fail(grad->error, SDX_UNSUPPORTED,
+                        "all dimensions of 'X' and 'W' but the batch must be known to differentiate");
+    b.rank = b.conv.window.rank;
+    b.taps = sdx_window_product(b.conv.window.kernel, b.rank);
+    b.outputs = sdx_window_product(b.conv.window.out, b.rank);
+    b.shared = x->dim[1] / p->offset_group, b.columns = x->dim[1] / p->group * b.taps;
+    b.work = sdx_work_dtype(x->dtype);
+    deform_emit(&b);
+    grad->exact = true;
+    return grad->patch->status;
+}
+
 #define DEFORM_INPUTS     "X:T W:T offset:T B:T? mask:T? -> Y:T"
 #define DEFORM_ATTRIBUTES "dilations:ints group:int=1 kernel_shape:ints offset_group:int=1 pads:ints strides:ints"
 
@@ -239,4 +394,5 @@ const sdx_op sdx_op_DeformConv = {
     .infer = deform_infer,
     .scratch = deform_scratch,
     .compute = deform_compute,
+    .grad = deform_grad,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * MaxRoiPool: the greatest element of each bin of a region whose corners are rounded to whole elements, both included.
  * Bins may overlap by one element; an empty one gives 0, as do regions with a NaN. NaN elements win. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/lines.h"
 #include "ops/move.h"
@@ -47,6 +48,7 @@ typedef struct roi_pool_job {
     const sdx_kernels *kernels;
     const sdx_tensor *x, *rois;
     sdx_tensor *y;
+    const char *dy; /* backwards: dY; y is dX then */
     char *room;
     size_t row_bytes, each; /* of a worker: two rows, then the ranges of the bins */
 } roi_pool_job;
@@ -100,9 +102,7 @@ static void find_bins(double from, double to, bool whole, int64_t bins, int64_t 
             out[b] = v;                                                                                                \
         }                                                                                                              \
     }
-static void max_f32(const sdx_kernels *kernels, const void *x, int64_t n, float *y) {
-    kernels->pool_max_f32(x, n, y);
-}
+static void max_f32(const sdx_kernels *kernels, const void *x, int64_t n, float *y) { kernels->pool_max_f32(x, n, y); }
 static void max_f64(const sdx_kernels *kernels, const void *x, int64_t n, double *y) {
     const double *v = x;
     (void)kernels;
@@ -128,27 +128,33 @@ static void pool_plane(const roi_pool_job *job, const char *x, char *y, const in
     }
 }
 
+/* The bins of region k; its image is returned. */
+static int64_t find_region(const roi_pool_job *job, int64_t k, int64_t *rows, int64_t *columns) {
+    const sdx_dtype dtype = job->x->dtype;
+    double box[5];
+    bool whole = true;
+    sdx_convert(job->kernels, dtype, (const char *)job->rois->data + (size_t)(5 * k) * sdx_dtype_size(dtype), SDX_F64,
+                box, 5);
+    for (int c = 1; c < 5; c++) {
+        const float single = (float)box[c] * (float)job->p->scale; /* ties as the numbers of the model mean them */
+        whole = whole && !isnan(box[c]);
+        box[c] = round(dtype == SDX_F64 ? box[c] * job->p->scale : (double)single);
+        box[c] = fmin(fmax(box[c], -0x1p30), 0x1p30);
+    }
+    find_bins(box[2], box[4], whole, job->p->height, job->x->dim[2], rows);
+    find_bins(box[1], box[3], whole, job->p->width, job->x->dim[3], columns);
+    return (int64_t)box[0];
+}
+
 static void pool_regions(void *argument, int64_t begin, int64_t end, int worker) {
     const roi_pool_job *job = argument;
     const int64_t *dims = job->x->dim, channels = dims[1], plane = dims[2] * dims[3];
     const int64_t bins = job->p->height * job->p->width;
-    const sdx_dtype dtype = job->x->dtype;
-    const size_t size = sdx_dtype_size(dtype);
+    const size_t size = sdx_dtype_size(job->x->dtype);
     char *row = job->room + (size_t)worker * job->each;
     int64_t *rows = (void *)(row + 2 * job->row_bytes), *columns = rows + 2 * job->p->height;
     for (int64_t k = begin; k < end; k++) {
-        double box[5];
-        bool whole = true;
-        sdx_convert(job->kernels, dtype, (const char *)job->rois->data + (size_t)(5 * k) * size, SDX_F64, box, 5);
-        for (int c = 1; c < 5; c++) {
-            const float single = (float)box[c] * (float)job->p->scale; /* ties as the numbers of the model mean them */
-            whole = whole && !isnan(box[c]);
-            box[c] = round(dtype == SDX_F64 ? box[c] * job->p->scale : (double)single);
-            box[c] = fmin(fmax(box[c], -0x1p30), 0x1p30);
-        }
-        find_bins(box[2], box[4], whole, job->p->height, dims[2], rows);
-        find_bins(box[1], box[3], whole, job->p->width, dims[3], columns);
-        const int64_t image = (int64_t)box[0] * channels;
+        const int64_t image = find_region(job, k, rows, columns) * channels;
         for (int64_t c = 0; c < channels; c++)
             pool_plane(job, (const char *)job->x->data + (size_t)((image + c) * plane) * size,
                        (char *)job->y->data + (size_t)((k * channels + c) * bins) * size, rows, columns, row);
@@ -174,6 +180,109 @@ static sdx_status roi_pool_compute(sdx_compute *compute, const void *params) {
     return sdx_for(compute, rois->dim[0], 1, pool_regions, &job);
 }
 
+/* ---- MaxRoiPoolGrad(X, rois, dY): each bin gives its dY to its first greatest element ---------------------------- */
+
+static sdx_status back_infer(sdx_infer *infer, const void *params) {
+    (void)params;
+    sdx_infer_same(infer, 0, 0);
+    SDX_TRY(sdx_infer_rank(infer, 0, "X", 4));
+    SDX_TRY(sdx_infer_rank(infer, 1, "rois", 2));
+    return sdx_infer_rank(infer, 2, "dY", 4);
+}
+
+/* Of a worker: the ranges of bins, then x, dx and dY of one plane in the dtype of the work. */
+static bool measure_back(roi_pool_job *job, const roi_pool_params *p, sdx_dtype dtype, const int64_t *dims) {
+    const size_t wide = sdx_dtype_size(sdx_work_dtype(dtype));
+    size_t plane = 0, bins = 0;
+    job->p = p;
+    if (!sdx_size_mul((size_t)(dims[2] * dims[3]), 2 * wide, &plane) ||
+        !sdx_size_mul((size_t)(p->height * p->width), wide, &bins) || plane > SIZE_MAX / 8 || bins > SIZE_MAX / 8)
+        return false;
+    job->row_bytes = sdx_align((size_t)(p->height + p->width) * 2 * sizeof(int64_t));
+    job->each = job->row_bytes + sdx_align(plane) + sdx_align(bins);
+    return true;
+}
+
+static size_t back_scratch(const sdx_infer *infer, const void *params) {
+    roi_pool_job job = {.p = NULL};
+    size_t size = 0;
+    if (!measure_back(&job, params, infer->in[0]->dtype, infer->in[0]->dim)) return SIZE_MAX;
+    return sdx_size_mul(job.each, (size_t)infer->threads, &size) ? size : SIZE_MAX;
+}
+
+#define GIVE(T)                                                                                                        \
+    static void give_##T(const roi_pool_job *job, const int64_t *rows, const int64_t *columns, const T *x,             \
+                         const T *dy, T *to) {                                                                         \
+        const int64_t width = job->x->dim[3];                                                                          \
+        for (int64_t bin = 0; bin < job->p->height * job->p->width; bin++) {                                           \
+            const int64_t *down = rows + 2 * (bin / job->p->width), *across = columns + 2 * (bin % job->p->width);     \
+            int64_t best = -1;                                                                                         \
+            for (int64_t r = down[0]; r < down[1]; r++)                                                                \
+                for (int64_t k = r * width + across[0]; k < r * width + across[1]; k++)                                \
+                    if (best < 0 || x[k] > x[best] || (x[k] != x[k] && x[best] == x[best])) best = k;                  \
+            if (best >= 0) to[best] += dy[bin];                                                                        \
+        }                                                                                                              \
+    }
+GIVE(float)
+GIVE(double)
+
+static void give_planes(void *argument, int64_t begin, int64_t end, int worker) {
+    const roi_pool_job *job = argument;
+    const sdx_dtype dtype = job->x->dtype, work = sdx_work_dtype(dtype);
+    const int64_t channels = job->x->dim[1], n = job->x->dim[2] * job->x->dim[3], bins = job->p->height * job->p->width;
+    const size_t size = sdx_dtype_size(dtype), wide = sdx_dtype_size(work);
+    char *room = job->room + (size_t)worker * job->each;
+    int64_t *rows = (void *)room, *columns = rows + 2 * job->p->height;
+    char *x = room + job->row_bytes, *to = x + (size_t)n * wide, *dy = to + (size_t)n * wide;
+    for (int64_t plane = begin; plane < end; plane++) {
+        sdx_convert(job->kernels, dtype, (const char *)job->x->data + (size_t)(plane * n) * size, work, x, n);
+        memset(to, 0, (size_t)n * wide);
+        for (int64_t k = 0; k < job->rois->dim[0]; k++) {
+            if (find_region(job, k, rows, columns) != plane / channels) continue;
+            const char *from = job->dy + (size_t)((k * channels + plane % channels) * bins) * size;
+            sdx_convert(job->kernels, dtype, from, work, dy, bins);
+            if (work == SDX_F64)
+                give_double(job, rows, columns, (const void *)x, (const void *)dy, (void *)to);
+            else
+                give_float(job, rows, columns, (const void *)x, (const void *)dy, (void *)to);
+        }
+        sdx_convert(job->kernels, work, to, dtype, (char *)job->y->data + (size_t)(plane * n) * size, n);
+    }
+}
+
+static sdx_status back_compute(sdx_compute *compute, const void *params) {
+    const sdx_tensor *x = compute->in[0];
+    roi_pool_job job = {.kernels = compute->kernels, .x = x, .rois = compute->in[1], .y = compute->out[0]};
+    job.room = compute->scratch;
+    job.dy = compute->in[2]->data;
+    if (!measure_back(&job, params, x->dtype, x->dim))
+        return sdx_fail(compute->error, SDX_OUT_OF_MEMORY, "planes of an image");
+    return sdx_for(compute, x->dim[0] * x->dim[1], 1, give_planes, &job);
+}
+
+const sdx_op sdx_op_MaxRoiPoolGrad = {.domain = "sdx",
+                                      .name = "MaxRoiPoolGrad",
+                                      .versions =
+                                          (const sdx_op_version[]){{1, "X:T rois:T dY:T -> dX:T", "T=" SDX_T_FLOAT_BF,
+                                                                    "pooled_shape:ints! spatial_scale:float=1"},
+                                                                   {0, NULL, NULL, NULL}},
+                                      .params_size = sizeof(roi_pool_params),
+                                      .bind = roi_pool_bind,
+                                      .infer = back_infer,
+                                      .scratch = back_scratch,
+                                      .compute = back_compute,
+                                      .flags = SDX_OP_INTERNAL};
+
+static sdx_status roi_pool_grad(sdx_grad *grad, const void *params) {
+    (void)params;
+    const sdx_id in[3] = {grad->node->in[0], grad->node->in[1], grad->dY[0]};
+    sdx_node *back = sdx_patch_node(grad->patch, "sdx", "MaxRoiPoolGrad", 3, in, 1);
+    sdx_patch_attrs_of(grad->patch, back, grad->node, NULL, 0);
+    grad->dX[0] = back->out[0];
+    grad->exact = true;
+    return grad->patch->status;
+}
+
 const sdx_op sdx_op_MaxRoiPool = {
     .domain = "",
     .name = "MaxRoiPool",
@@ -187,4 +296,5 @@ const sdx_op sdx_op_MaxRoiPool = {
     .infer = roi_pool_infer,
     .scratch = roi_pool_scratch,
     .compute = roi_pool_compute,
+    .grad = roi_pool_grad,
 };

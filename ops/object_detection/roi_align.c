@@ -3,19 +3,13 @@
  * around them and averaged. That is separable: one band of rows for each row of bins, one of columns for each column.
  * Mode max takes the greatest of the four products of element and weight, over all samples. A sample more than one
  * element outside counts as 0; a region that is not finite has no samples, and gives 0. */
+#include "ops/object_detection/roi_align.h"
 #include "ops/lines.h"
 #include "ops/move.h"
-#include "ops/resample.h"
 #include <inttypes.h>
 #include <math.h>
 
 enum { MOST_SAMPLES = 32768, CHUNK = 1024 /* products taken together */ };
-
-typedef struct roi_params {
-    bool max, half_pixel;
-    int64_t height, width, samples; /* of the output; 0: as many as a bin has elements */
-    double scale;
-} roi_params;
 
 static int64_t bind_size(sdx_bind *bind, const char *name) {
     const int64_t size = sdx_bind_int(bind, name);
@@ -25,9 +19,9 @@ static int64_t bind_size(sdx_bind *bind, const char *name) {
     return size;
 }
 
-static sdx_status roi_bind(sdx_bind *bind, void *params) {
+sdx_status sdx_roi_bind(sdx_bind *bind, void *params) {
     static const char *const modes[] = {"avg", "max"}, *const shifts[] = {"half_pixel", "output_half_pixel"};
-    roi_params *p = params;
+    sdx_roi_params *p = params;
     p->max = sdx_bind_choice(bind, "mode", modes, 2) == 1;
     p->half_pixel = bind->since >= 16 && sdx_bind_choice(bind, "coordinate_transformation_mode", shifts, 2) == 0;
     p->height = bind_size(bind, "output_height");
@@ -41,7 +35,7 @@ static sdx_status roi_bind(sdx_bind *bind, void *params) {
 }
 
 static sdx_status roi_infer(sdx_infer *infer, const void *params) {
-    const roi_params *p = params;
+    const sdx_roi_params *p = params;
     const sdx_type *x = infer->in[0], *rois = infer->in[1], *batch = infer->in[2];
     sdx_type *y = &infer->out[0];
     SDX_TRY(sdx_infer_rank(infer, 0, "X", 4));
@@ -58,18 +52,12 @@ static sdx_status roi_infer(sdx_infer *infer, const void *params) {
     return SDX_OK;
 }
 
-/* One axis of a region: sample s of bin b lies at start + b * bin + (s + 0.5) * step. */
-typedef struct roi_axis {
-    double start, bin, step;
-    int64_t in, samples; /* elements; samples of a bin */
-} roi_axis;
-
-/* In f32 unless X is f64, so that the number of samples is that which the numbers of the model mean. */
-static roi_axis axis_of(const roi_params *p, sdx_dtype dtype, double from, double to, int64_t bins, int64_t in) {
+sdx_roi_axis sdx_roi_axis_of(const sdx_roi_params *p, sdx_dtype dtype, double from, double to, int64_t bins,
+                             int64_t in) {
     const double shift = p->half_pixel ? 0.5 : 0;
     const bool narrow = dtype != SDX_F64;
     const float first = (float)from * (float)p->scale - (float)shift, last = (float)to * (float)p->scale - (float)shift;
-    roi_axis a = {.start = narrow ? (double)first : from * p->scale - shift, .in = in};
+    sdx_roi_axis a = {.start = narrow ? (double)first : from * p->scale - shift, .in = in};
     double size = narrow ? (double)(last - first) : to * p->scale - shift - a.start;
     if (!p->half_pixel && size < 1) size = 1;
     a.bin = narrow ? (double)((float)size / (float)bins) : size / (double)bins;
@@ -80,8 +68,7 @@ static roi_axis axis_of(const roi_params *p, sdx_dtype dtype, double from, doubl
     return a;
 }
 
-/* The samples of a bin that may lie inside: [*first, *end), at most some in + 3 where the grid follows the region. */
-static void find_samples(const roi_axis *a, int64_t bin, int64_t *first, int64_t *end) {
+void sdx_roi_find_samples(const sdx_roi_axis *a, int64_t bin, int64_t *first, int64_t *end) {
     const double start = a->start + (double)bin * a->bin;
     *first = 0, *end = a->samples;
     if (a->step <= 0) return;
@@ -90,8 +77,8 @@ static void find_samples(const roi_axis *a, int64_t bin, int64_t *first, int64_t
     if (high < (double)a->samples) *end = high > (double)*first ? (int64_t)high : *first;
 }
 
-/* The two elements around a sample, and how far it is on the way; false: it lies outside. */
-static bool place_sample(const roi_axis *a, int64_t bin, int64_t sample, int64_t *low, int64_t *high, double *ratio) {
+bool sdx_roi_place_sample(const sdx_roi_axis *a, int64_t bin, int64_t sample, int64_t *low, int64_t *high,
+                          double *ratio) {
     double at = a->start + (double)bin * a->bin + ((double)sample + 0.5) * a->step;
     if (!(at >= -1 && at <= (double)a->in)) return false;
     if (at < 0) at = 0;
@@ -102,16 +89,15 @@ static bool place_sample(const roi_axis *a, int64_t bin, int64_t sample, int64_t
     return true;
 }
 
-/* Weights of all bins along one axis; `dense` holds one for each element. */
-static void make_bands(const roi_axis *a, int64_t bins, sdx_dtype work, bool lanes, double *dense, char *room,
-                       sdx_bands *bands) {
+void sdx_roi_make_bands(const sdx_roi_axis *a, int64_t bins, sdx_dtype work, bool lanes, double *dense, char *room,
+                        sdx_bands *bands) {
     sdx_bands_init(bands, bins, a->in, work, lanes, &room);
     for (int64_t bin = 0; bin < bins; bin++) {
         int64_t first = 0, end = 0, from = 1, to = 0, low = 0, high = 0; /* from > to: none yet */
         double ratio = 0;
-        find_samples(a, bin, &first, &end);
+        sdx_roi_find_samples(a, bin, &first, &end);
         for (int64_t s = first; s < end; s++) {
-            if (!place_sample(a, bin, s, &low, &high, &ratio)) continue;
+            if (!sdx_roi_place_sample(a, bin, s, &low, &high, &ratio)) continue;
             if (from > to) from = low, to = low - 1;
             while (from > low) dense[--from] = 0;
             while (to < high) dense[++to] = 0;
@@ -124,7 +110,7 @@ static void make_bands(const roi_axis *a, int64_t bins, sdx_dtype work, bool lan
 }
 
 typedef struct roi_job {
-    const roi_params *p;
+    const sdx_roi_params *p;
     const sdx_kernels *kernels;
     const sdx_tensor *x, *rois, *batch;
     sdx_tensor *y;
@@ -149,7 +135,7 @@ static sdx_resample shape_of(const roi_job *job, const sdx_bands *v, const sdx_b
 }
 
 /* False when it is too large. */
-static bool measure(roi_job *job, const roi_params *p, sdx_dtype dtype, const int64_t *dims) {
+static bool measure(roi_job *job, const sdx_roi_params *p, sdx_dtype dtype, const int64_t *dims) {
     job->p = p;
     job->dtype = dtype;
     job->work = sdx_resample_work(dtype);
@@ -191,13 +177,13 @@ static void crop_columns(sdx_bands *bands, int64_t *left, int64_t *right) {
         if (bands->place[k] >= 0) bands->place[k] -= (int32_t)*left;
 }
 
-static void average(const roi_job *job, const roi_axis *rows, const roi_axis *columns, const char *x, char *y,
+static void average(const roi_job *job, const sdx_roi_axis *rows, const sdx_roi_axis *columns, const char *x, char *y,
                     char *room) {
     sdx_bands v, h;
     double *dense = (void *)(room + job->row_bytes + job->column_bytes);
     int64_t left = 0, right = 0;
-    make_bands(rows, job->p->height, job->work, false, dense, room, &v);
-    make_bands(columns, job->p->width, job->work, true, dense, room + job->row_bytes, &h);
+    sdx_roi_make_bands(rows, job->p->height, job->work, false, dense, room, &v);
+    sdx_roi_make_bands(columns, job->p->width, job->work, true, dense, room + job->row_bytes, &h);
     crop_columns(&h, &left, &right);
     sdx_resample r = shape_of(job, &v, &h);
     r.columns = right - left;
@@ -265,19 +251,19 @@ static bool add_sample(products *s, int64_t bin, const int64_t *at, double y, do
 }
 
 /* True when a product of this bin is 0, or there is none. */
-static bool gather_bin(const roi_job *job, const roi_axis *rows, const roi_axis *columns, int64_t bin, const char *x,
-                       products *s, void *most) {
+static bool gather_bin(const roi_job *job, const sdx_roi_axis *rows, const sdx_roi_axis *columns, int64_t bin,
+                       const char *x, products *s, void *most) {
     int64_t rows_from = 0, rows_to = 0, from = 0, to = 0, at[4] = {0};
     double y = 0, z = 0;
-    find_samples(rows, bin / job->p->width, &rows_from, &rows_to);
-    find_samples(columns, bin % job->p->width, &from, &to);
+    sdx_roi_find_samples(rows, bin / job->p->width, &rows_from, &rows_to);
+    sdx_roi_find_samples(columns, bin % job->p->width, &from, &to);
     bool zero = rows_to - rows_from < rows->samples || to - from < columns->samples;
     if (rows->samples < 1 || columns->samples < 1) return true;
     for (int64_t i = rows_from; i < rows_to; i++) {
-        const bool inside = place_sample(rows, bin / job->p->width, i, &at[0], &at[1], &y);
+        const bool inside = sdx_roi_place_sample(rows, bin / job->p->width, i, &at[0], &at[1], &y);
         zero = zero || !inside;
         for (int64_t j = from; j < to && inside; j++) {
-            if (!place_sample(columns, bin % job->p->width, j, &at[2], &at[3], &z)) {
+            if (!sdx_roi_place_sample(columns, bin % job->p->width, j, &at[2], &at[3], &z)) {
                 zero = true;
                 continue;
             }
@@ -297,8 +283,8 @@ static void set_all(const roi_job *job, void *most, int64_t n, double value) {
     }
 }
 
-static void greatest_of_all(const roi_job *job, const roi_axis *rows, const roi_axis *columns, const char *x, char *y,
-                            char *room) {
+static void greatest_of_all(const roi_job *job, const sdx_roi_axis *rows, const sdx_roi_axis *columns, const char *x,
+                            char *y, char *room) {
     const int64_t bins = job->p->height * job->p->width, all = job->channels * bins;
     void *most = room + job->row_bytes + job->column_bytes + job->dense_bytes;
     products s = {.n = 0};
@@ -324,8 +310,8 @@ static void run_regions(void *argument, int64_t begin, int64_t end, int worker) 
     for (int64_t k = begin; k < end; k++) {
         double box[4];
         sdx_convert(job->kernels, job->dtype, (const char *)job->rois->data + (size_t)(4 * k) * size, SDX_F64, box, 4);
-        const roi_axis columns = axis_of(job->p, job->dtype, box[0], box[2], job->p->width, job->width);
-        const roi_axis rows = axis_of(job->p, job->dtype, box[1], box[3], job->p->height, job->height);
+        const sdx_roi_axis columns = sdx_roi_axis_of(job->p, job->dtype, box[0], box[2], job->p->width, job->width);
+        const sdx_roi_axis rows = sdx_roi_axis_of(job->p, job->dtype, box[1], box[3], job->p->height, job->height);
         const char *x = (const char *)job->x->data + (size_t)(sdx_index_at(job->batch, k) * image) * size;
         char *y = (char *)job->y->data + (size_t)(k * out) * size;
         if (job->p->max)
@@ -336,7 +322,7 @@ static void run_regions(void *argument, int64_t begin, int64_t end, int worker) 
 }
 
 static sdx_status roi_compute(sdx_compute *compute, const void *params) {
-    const roi_params *p = params;
+    const sdx_roi_params *p = params;
     const sdx_tensor *x = compute->in[0];
     roi_job job = {
         .kernels = compute->kernels, .x = x, .rois = compute->in[1], .batch = compute->in[2], .room = compute->scratch};
@@ -358,19 +344,17 @@ static sdx_status roi_compute(sdx_compute *compute, const void *params) {
 }
 
 #define ROI_INPUTS "X:T1 rois:T1 batch_indices:T2 -> Y:T1"
-#define ROI_10     "mode:string=avg output_height:int=1 output_width:int=1 sampling_ratio:int=0 spatial_scale:float=1"
-#define ROI_16     "coordinate_transformation_mode:string=half_pixel " ROI_10
-
 const sdx_op sdx_op_RoiAlign = {
     .domain = "",
     .name = "RoiAlign",
-    .versions = (const sdx_op_version[]){{10, ROI_INPUTS, "T1=" SDX_T_FLOAT " T2=i64", ROI_10},
-                                         {16, ROI_INPUTS, "T1=" SDX_T_FLOAT " T2=i64", ROI_16},
-                                         {22, ROI_INPUTS, "T1=" SDX_T_FLOAT_BF " T2=i64", ROI_16},
+    .versions = (const sdx_op_version[]){{10, ROI_INPUTS, "T1=" SDX_T_FLOAT " T2=i64", SDX_ROI_10},
+                                         {16, ROI_INPUTS, "T1=" SDX_T_FLOAT " T2=i64", SDX_ROI_16},
+                                         {22, ROI_INPUTS, "T1=" SDX_T_FLOAT_BF " T2=i64", SDX_ROI_16},
                                          {0, NULL, NULL, NULL}},
-    .params_size = sizeof(roi_params),
-    .bind = roi_bind,
+    .params_size = sizeof(sdx_roi_params),
+    .bind = sdx_roi_bind,
     .infer = roi_infer,
     .scratch = roi_scratch,
     .compute = roi_compute,
+    .grad = sdx_roi_grad,
 };

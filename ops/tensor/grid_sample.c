@@ -90,6 +90,7 @@ double sdx_grid_place(const sdx_grid_job *job, int64_t k, int64_t n) {
         v = (double)(single = sdx_f32_from_f16(((const uint16_t *)data)[k]));
     else
         v = (double)(single = sdx_f32_from_bf16(((const uint16_t *)data)[k]));
+    if (job->p->pixels) return v;
     if (job->p->mode == SDX_GRID_NEAREST && job->grid->dtype != SDX_F64) {
         const float length = (float)n;
         return (double)(corners ? (single + 1) / 2 * (length - 1) : ((single + 1) * length - 1) / 2);

@@ -11,7 +11,7 @@ enum { SDX_GRID_MOST_POINTS = 256, SDX_GRID_MOST_ENTRIES = 16384 }; /* of a tile
 
 typedef struct sdx_grid_params {
     int mode, padding;
-    bool corners;
+    bool corners, pixels; /* pixels: coordinates are places already (gradient of DeformConv) */
 } sdx_grid_params;
 
 typedef struct sdx_grid_job {

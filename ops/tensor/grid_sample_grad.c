@@ -20,6 +20,12 @@ typedef struct back_job {
     char *room;
 } back_job;
 
+static sdx_status back_bind(sdx_bind *bind, void *params) {
+    sdx_grid_params *p = params;
+    p->pixels = sdx_bind_int(bind, "pixels") != 0;
+    return sdx_grid_bind(bind, params);
+}
+
 static sdx_status back_infer(sdx_infer *infer, const void *params) {
     const sdx_type *x = infer->in[X], *grid = infer->in[GRID], *dy = infer->in[DY];
     (void)params;
@@ -54,7 +60,7 @@ static size_t back_scratch(const sdx_infer *infer, const void *params) {
 /* Neighbours, with the derivatives of their weights. */
 static void slopes(const sdx_grid_params *p, double x, int64_t n, sdx_tap_axis *out) {
     const double last = (double)n - 1, edge = p->corners ? 0 : 0.5, a = -0.75;
-    const double scale = p->corners ? last / 2 : (double)n / 2;
+    const double scale = p->pixels ? 1 : p->corners ? last / 2 : (double)n / 2;
     double sign = 1;
     *out = (sdx_tap_axis){{-1, -1, -1, -1}, {0}};
     if (isnan(x) || isinf(x)) return;
@@ -212,10 +218,10 @@ const sdx_op sdx_op_GridSampleGrad = {
     .name = "GridSampleGrad",
     .versions =
         (const sdx_op_version[]){{1, "X:T grid:U dY:T -> dX:T? dgrid:U?", "T=" SDX_T_FLOAT_BF " U=" SDX_T_FLOAT_BF,
-                                  "align_corners:int=0 mode:string=bilinear padding_mode:string=zeros"},
+                                  "align_corners:int=0 mode:string=bilinear padding_mode:string=zeros pixels:int=0"},
                                  {0, NULL, NULL, NULL}},
     .params_size = sizeof(sdx_grid_params),
-    .bind = sdx_grid_bind,
+    .bind = back_bind,
     .infer = back_infer,
     .scratch = back_scratch,
     .compute = back_compute,
