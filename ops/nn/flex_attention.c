@@ -3,12 +3,10 @@
  * two graphs it is Attention, in tiles. They are given the whole matrix of scores, so with one of them it exists. Their
  * element type is softmax_precision, by default f32, or f64 for f64. */
 #include "ops/math/product.h"
-#include "ops/nn/attend.h"
+#include "ops/nn/attention.h"
 #include "runtime/base/value.h"
 #include <inttypes.h>
 #include <math.h>
-
-enum { Q, K, V };
 
 typedef struct flex_params {
     int score_mod, prob_mod; /* bodies; -1: none */
@@ -321,6 +319,25 @@ static sdx_status flex_compute(sdx_compute *compute, const void *params) {
     return status;
 }
 
+/* Without graphs it is Attention, whose gradient serves. */
+static sdx_status flex_grad(sdx_grad *grad, const void *params) {
+    const flex_params *p = params;
+    if (!is_plain(p))
+        return sdx_fail(grad->error, SDX_UNSUPPORTED,
+                        "'score_mod' or 'prob_mod' is given; the gradient is that of FlexAttention without them");
+    const sdx_attention_params same = {
+        .left = -1, .right = -1, .has_scale = p->has_scale, .scale = p->scale, .wide = p->precision == SDX_F64};
+    sdx_node *plain = sdx_patch_node(grad->patch, "", "Attention", 3, grad->node->in, 1);
+    if (p->has_scale) sdx_patch_float(grad->patch, plain, "scale", (float)p->scale);
+    if (p->precision) sdx_patch_int(grad->patch, plain, "softmax_precision", p->precision);
+    SDX_TRY(grad->patch->status);
+    sdx_grad as_attention = *grad;
+    as_attention.node = plain;
+    const sdx_status status = sdx_attention_grad(&as_attention, &same);
+    grad->exact = as_attention.exact;
+    return status;
+}
+
 const sdx_op sdx_op_FlexAttention = {
     .domain = "ai.onnx.preview",
     .name = "FlexAttention",
@@ -332,4 +349,5 @@ const sdx_op sdx_op_FlexAttention = {
     .infer = flex_infer,
     .scratch = flex_scratch,
     .compute = flex_compute,
+    .grad = flex_grad,
 };

@@ -2,19 +2,13 @@
  * LinearAttention: a state S of d_k rows and d_v columns per head of K and V, taken through the tokens:
  *   S = exp(g) S;  v' = v, or beta (v - S^T k) with the delta rule;  S = S + k v'^T;  o = scale S^T q.
  * Columns of S do not meet, so the work is cut into blocks of them that stay in the first-level cache. In f32. */
+#include "ops/nn/linear_attention.h"
 #include "ops/kernels/kernels.h"
 #include "ops/move.h"
 #include <inttypes.h>
 #include <math.h>
 
-enum { QUERY, KEY, VALUE, PAST, DECAY, BETA, INPUTS };
 enum { COLUMNS = 64 };
-
-typedef struct linear_params {
-    int64_t q_heads, kv_heads;
-    double scale; /* 0: 1 / sqrt(d_k) */
-    bool gated, delta;
-} linear_params;
 
 static int64_t bind_heads(sdx_bind *bind, const char *name) {
     int64_t heads = sdx_bind_int(bind, name);
@@ -22,9 +16,9 @@ static int64_t bind_heads(sdx_bind *bind, const char *name) {
     return heads;
 }
 
-static sdx_status linear_bind(sdx_bind *bind, void *params) {
+sdx_status sdx_linear_bind(sdx_bind *bind, void *params) {
     static const char *const rules[] = {"linear", "gated", "delta", "gated_delta"};
-    linear_params *p = params;
+    sdx_linear_params *p = params;
     int rule = sdx_bind_choice(bind, "update_rule", rules, 4);
     p->q_heads = bind_heads(bind, "q_num_heads");
     p->kv_heads = bind_heads(bind, "kv_num_heads");
@@ -84,10 +78,10 @@ static sdx_status check_gate(sdx_infer *infer, int k, const char *name, bool wan
                     other);
 }
 
-static sdx_status check_past(sdx_infer *infer, const linear_params *p, linear_shape *s) {
-    const sdx_type *past = given(infer, PAST);
+static sdx_status check_past(sdx_infer *infer, const sdx_linear_params *p, linear_shape *s) {
+    const sdx_type *past = given(infer, SDX_LINEAR_PAST);
     if (!past) return SDX_OK;
-    SDX_TRY(sdx_infer_rank(infer, PAST, "past_state", 4));
+    SDX_TRY(sdx_infer_rank(infer, SDX_LINEAR_PAST, "past_state", 4));
     if (past->rank < 0) return SDX_OK;
     SDX_TRY(sdx_infer_merge_dim(infer, "batch sizes of 'query' and 'past_state'", s->batch, past->dim[0], &s->batch));
     SDX_TRY(
@@ -97,26 +91,28 @@ static sdx_status check_past(sdx_infer *infer, const linear_params *p, linear_sh
 }
 
 static sdx_status linear_infer(sdx_infer *infer, const void *params) {
-    const linear_params *p = params;
+    const sdx_linear_params *p = params;
     linear_shape s = {-1, -1, -1, -1};
     int64_t query = -1, key = -1, value = -1, key_size = -1;
-    SDX_TRY(check_packed(infer, QUERY, "query", &s, &query));
-    SDX_TRY(check_packed(infer, KEY, "key", &s, &key));
-    SDX_TRY(check_packed(infer, VALUE, "value", &s, &value));
+    SDX_TRY(check_packed(infer, SDX_LINEAR_QUERY, "query", &s, &query));
+    SDX_TRY(check_packed(infer, SDX_LINEAR_KEY, "key", &s, &key));
+    SDX_TRY(check_packed(infer, SDX_LINEAR_VALUE, "value", &s, &value));
     SDX_TRY(split(infer, "query", query, p->q_heads, &s.keys));
     SDX_TRY(split(infer, "key", key, p->kv_heads, &key_size));
     SDX_TRY(split(infer, "value", value, p->kv_heads, &s.values));
     SDX_TRY(sdx_infer_merge_dim(infer, "head sizes of 'query' and 'key'", s.keys, key_size, &s.keys));
     SDX_TRY(check_past(infer, p, &s));
-    SDX_TRY(check_gate(infer, DECAY, "decay", p->gated, &s, p->kv_heads, s.keys < 0 ? -1 : s.keys * p->kv_heads));
-    SDX_TRY(check_gate(infer, BETA, "beta", p->delta, &s, p->kv_heads, 1));
+    SDX_TRY(check_gate(infer, SDX_LINEAR_DECAY, "decay", p->gated, &s, p->kv_heads,
+                       s.keys < 0 ? -1 : s.keys * p->kv_heads));
+    SDX_TRY(check_gate(infer, SDX_LINEAR_BETA, "beta", p->delta, &s, p->kv_heads, 1));
     infer->out[0].rank = 3;
     infer->out[0].dim[0] = s.batch, infer->out[0].dim[1] = s.length;
     infer->out[0].dim[2] = s.values < 0 ? -1 : s.values * p->q_heads;
     if (infer->n_out < 2) return SDX_OK;
     /* Without past_state nothing else says which dtype the state has. */
     sdx_type *present = &infer->out[1];
-    *present = sdx_type_make(given(infer, PAST) ? infer->in[PAST]->dtype : infer->in[QUERY]->dtype, 4);
+    *present = sdx_type_make(
+        given(infer, SDX_LINEAR_PAST) ? infer->in[SDX_LINEAR_PAST]->dtype : infer->in[SDX_LINEAR_QUERY]->dtype, 4);
     present->dim[0] = s.batch, present->dim[1] = p->kv_heads, present->dim[2] = s.keys, present->dim[3] = s.values;
     return SDX_OK;
 }
@@ -136,21 +132,21 @@ static bool room_size(int64_t keys, size_t *floats) {
 }
 
 static size_t linear_scratch(const sdx_infer *infer, const void *params) {
-    const linear_params *p = params;
+    const sdx_linear_params *p = params;
     size_t bytes = 0;
-    bool fits = room_size(infer->in[KEY]->dim[2] / p->kv_heads, &bytes) &&
+    bool fits = room_size(infer->in[SDX_LINEAR_KEY]->dim[2] / p->kv_heads, &bytes) &&
                 sdx_size_mul(bytes, sizeof(float) * (size_t)infer->threads, &bytes);
     return fits ? bytes : SIZE_MAX;
 }
 
 typedef struct linear_job {
-    const linear_params *params;
+    const sdx_linear_params *params;
     const sdx_kernels *kernels;
     sdx_unary_fn exponential;
     sdx_binary_fn multiply, subtract;
     linear_shape shape;
     float scale;
-    const sdx_tensor *in[INPUTS], *out[2];
+    const sdx_tensor *in[SDX_LINEAR_INPUTS], *out[2];
     int64_t blocks; /* of columns */
     float *rooms;
     size_t room;
@@ -188,24 +184,24 @@ static void fetch(const linear_job *job, int k, int64_t at, int64_t n) {
 
 /* exp(decay) for each row of S. */
 static void load_decay(const linear_job *job, const linear_room *r, int64_t token, int64_t head) {
-    const int64_t keys = job->shape.keys, heads = job->params->kv_heads, last = job->in[DECAY]->dim[2];
+    const int64_t keys = job->shape.keys, heads = job->params->kv_heads, last = job->in[SDX_LINEAR_DECAY]->dim[2];
     if (last == heads) { /* one for the head; also where d_k is 1 */
         float g;
-        load(job, DECAY, token * last + head, 1, &g);
+        load(job, SDX_LINEAR_DECAY, token * last + head, 1, &g);
         g = expf(g);
         for (int64_t k = 0; k < keys; k++) r->decay[k] = g;
     } else {
-        load(job, DECAY, token * last + head * keys, keys, r->decay);
+        load(job, SDX_LINEAR_DECAY, token * last + head * keys, keys, r->decay);
         job->exponential(r->decay, r->decay, keys, NULL);
     }
 }
 
 /* v becomes beta (v - S^T k), S as it is after its decay. */
 static void correct(const linear_job *job, const linear_room *r, int64_t token, int64_t head, int64_t n) {
-    const int64_t keys = job->shape.keys, last = job->in[BETA]->dim[2];
+    const int64_t keys = job->shape.keys, last = job->in[SDX_LINEAR_BETA]->dim[2];
     const float *kept = r->key;
     float beta;
-    load(job, BETA, token * last + (last == 1 ? 0 : head), 1, &beta);
+    load(job, SDX_LINEAR_BETA, token * last + (last == 1 ? 0 : head), 1, &beta);
     if (job->params->gated) {
         job->multiply(r->key, 1, r->decay, 1, r->kept, keys);
         kept = r->kept;
@@ -217,21 +213,22 @@ static void correct(const linear_job *job, const linear_room *r, int64_t token, 
 
 /* One token of a head: columns [first, first + n) of S, v and the outputs. The first query reads S as it is written. */
 static void step(const linear_job *job, const linear_room *r, int64_t token, int64_t head, int64_t first, int64_t n) {
-    const linear_params *p = job->params;
+    const sdx_linear_params *p = job->params;
     const linear_shape *s = &job->shape;
     const int64_t group = p->q_heads / p->kv_heads, row = token * p->q_heads + head * group;
-    load(job, KEY, (token * p->kv_heads + head) * s->keys, s->keys, r->key);
-    load(job, VALUE, (token * p->kv_heads + head) * s->values + first, n, r->value);
-    if (job->out[0]) load(job, QUERY, row * s->keys, s->keys, r->query);
+    load(job, SDX_LINEAR_KEY, (token * p->kv_heads + head) * s->keys, s->keys, r->key);
+    load(job, SDX_LINEAR_VALUE, (token * p->kv_heads + head) * s->values + first, n, r->value);
+    if (job->out[0]) load(job, SDX_LINEAR_QUERY, row * s->keys, s->keys, r->query);
     if (token + 1 < s->batch * s->length) {
-        fetch(job, KEY, ((token + 1) * p->kv_heads + head) * s->keys, s->keys);
-        fetch(job, VALUE, ((token + 1) * p->kv_heads + head) * s->values + first, n);
-        fetch(job, QUERY, (row + p->q_heads) * s->keys, s->keys);
+        fetch(job, SDX_LINEAR_KEY, ((token + 1) * p->kv_heads + head) * s->keys, s->keys);
+        fetch(job, SDX_LINEAR_VALUE, ((token + 1) * p->kv_heads + head) * s->values + first, n);
+        fetch(job, SDX_LINEAR_QUERY, (row + p->q_heads) * s->keys, s->keys);
         if (p->gated) { /* one for the head, or d_k */
-            const int64_t n_decay = job->in[DECAY]->dim[2] / p->kv_heads;
-            fetch(job, DECAY, ((token + 1) * p->kv_heads + head) * n_decay, n_decay);
+            const int64_t n_decay = job->in[SDX_LINEAR_DECAY]->dim[2] / p->kv_heads;
+            fetch(job, SDX_LINEAR_DECAY, ((token + 1) * p->kv_heads + head) * n_decay, n_decay);
         }
-        if (p->delta && job->in[BETA]->dim[2] > 1) fetch(job, BETA, (token + 1) * p->kv_heads + head, 1);
+        if (p->delta && job->in[SDX_LINEAR_BETA]->dim[2] > 1)
+            fetch(job, SDX_LINEAR_BETA, (token + 1) * p->kv_heads + head, 1);
     }
     if (p->gated) load_decay(job, r, token, head);
     if (p->delta) correct(job, r, token, head, n);
@@ -239,7 +236,7 @@ static void step(const linear_job *job, const linear_room *r, int64_t token, int
                                  job->out[0] ? r->query : NULL, r->out);
     for (int64_t g = 0; job->out[0] && g < group; g++) {
         if (g) {
-            load(job, QUERY, (row + g) * s->keys, s->keys, r->query);
+            load(job, SDX_LINEAR_QUERY, (row + g) * s->keys, s->keys, r->query);
             job->kernels->state_read_f32(r->state, s->keys, n, COLUMNS, r->query, r->out);
         }
         job->multiply(r->out, 1, &job->scale, 0, r->out, n);
@@ -256,8 +253,8 @@ static void run_columns(void *argument, int64_t begin, int64_t end, int worker) 
         const int64_t first = t % job->blocks * COLUMNS, n = s->values - first < COLUMNS ? s->values - first : COLUMNS;
         const int64_t at = all * s->keys * s->values + first;
         memset(r.state, 0, (size_t)(s->keys * COLUMNS) * sizeof *r.state);
-        for (int64_t k = 0; job->in[PAST] && k < s->keys; k++)
-            load(job, PAST, at + k * s->values, n, r.state + k * COLUMNS);
+        for (int64_t k = 0; job->in[SDX_LINEAR_PAST] && k < s->keys; k++)
+            load(job, SDX_LINEAR_PAST, at + k * s->values, n, r.state + k * COLUMNS);
         for (int64_t i = 0; i < s->length; i++) step(job, &r, batch * s->length + i, head, first, n);
         for (int64_t k = 0; job->out[1] && k < s->keys; k++)
             store(job, 1, at + k * s->values, n, r.state + k * COLUMNS);
@@ -265,10 +262,10 @@ static void run_columns(void *argument, int64_t begin, int64_t end, int worker) 
 }
 
 static sdx_status linear_compute(sdx_compute *compute, const void *params) {
-    const linear_params *p = params;
-    const sdx_tensor *query = compute->in[QUERY], *value = compute->in[VALUE];
+    const sdx_linear_params *p = params;
+    const sdx_tensor *query = compute->in[SDX_LINEAR_QUERY], *value = compute->in[SDX_LINEAR_VALUE];
     linear_job job = {.params = p, .kernels = compute->kernels, .rooms = compute->scratch};
-    for (int k = 0; k < INPUTS && k < compute->n_in; k++) job.in[k] = compute->in[k];
+    for (int k = 0; k < SDX_LINEAR_INPUTS && k < compute->n_in; k++) job.in[k] = compute->in[k];
     for (int k = 0; k < 2 && k < compute->n_out; k++) job.out[k] = compute->out[k];
     job.shape = (linear_shape){query->dim[0], query->dim[1], query->dim[2] / p->q_heads, value->dim[2] / p->kv_heads};
     job.scale = (float)(p->scale != 0 ? p->scale : 1 / sqrt((double)job.shape.keys));
@@ -291,9 +288,10 @@ const sdx_op sdx_op_LinearAttention = {
              "T=bf16|f16|f32 S=bf16|f16|f32",
              "chunk_size:int=64 kv_num_heads:int! q_num_heads:int! scale:float=0 update_rule:string=gated_delta"},
             {0, NULL, NULL, NULL}},
-    .params_size = sizeof(linear_params),
-    .bind = linear_bind,
+    .params_size = sizeof(sdx_linear_params),
+    .bind = sdx_linear_bind,
     .infer = linear_infer,
     .scratch = linear_scratch,
     .compute = linear_compute,
+    .grad = sdx_linear_grad,
 };

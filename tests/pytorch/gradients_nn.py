@@ -107,6 +107,16 @@ def normalisations():
 def resampling():
     image = normal(2, 3, 5, 6)
     absent = None, None
+    for mode in ("nearest", "bilinear", "bicubic"):
+        for padding in ("zeros", "border", "reflection"):
+            for corners in (0, 1):
+                yield case("GridSample", lambda x, g, m=mode, p=padding, c=corners:
+                           F.grid_sample(x, g, m, p, bool(c)), image, uniform(-1.4, 1.4, 2, 4, 7, 2),
+                           name=f"GridSample_{mode}_{padding}_{corners}",
+                           mode=dict(bilinear="linear", bicubic="cubic").get(mode, mode), padding_mode=padding,
+                           align_corners=corners)
+    yield case("GridSample", lambda x, g: F.grid_sample(x, g, align_corners=False), normal(2, 3, 4, 5, 3),
+               uniform(-1.2, 1.2, 2, 2, 3, 4, 3), name="GridSample_3d")
     for name, mode, options, attributes in [
             ("nearest", "nearest", {}, dict(coordinate_transformation_mode="asymmetric", nearest_mode="floor")),
             ("bilinear", "bilinear", dict(align_corners=False), dict(mode="linear")),
@@ -132,4 +142,45 @@ def sequences():
                output=1, name="CausalConvWithState_state", options=F32)
 
 
-CASES = [*convolutions(), *pools(), *normalisations(), *resampling(), *sequences()]
+def linear_attention(q, k, v, past, decay, beta, heads, kv_heads, scale):
+    batch, length = q.shape[:2]
+    q, k, v = (t.reshape(batch, length, n, -1) for t, n in ((q, heads), (k, kv_heads), (v, kv_heads)))
+    state = torch.zeros(batch, kv_heads, k.shape[-1], v.shape[-1]) if past is None else past
+    made = []
+    for t in range(length):
+        key, value = k[:, t, :, :, None], v[:, t, :, None, :]
+        if decay is not None:
+            state = state * decay[:, t].reshape(batch, kv_heads, -1, 1).exp()
+        if beta is not None:
+            value = beta[:, t].reshape(batch, -1, 1, 1) * (value - (state * key).sum(2, keepdim=True))
+        state = state + key * value
+        read = state.repeat_interleave(heads // kv_heads, 1) * q[:, t, :, :, None]
+        made.append(scale * read.sum(2).reshape(batch, -1))
+    return torch.stack(made, 1), state
+
+
+def attentions():
+    def rule(name, heads, kv_heads, decays, betas, past, output=0):
+        sizes = dict(q_num_heads=heads, kv_num_heads=kv_heads, scale=0.5)
+        has_decay, has_beta = "gated" in name, "delta" in name
+        decay = -uniform(0, 0.5, 2, 7, decays) if has_decay else None
+        beta = uniform(0.2, 0.9, 2, 7, betas) if has_beta else None
+        state = normal(2, kv_heads, 4, 3) if past else None
+        return case("LinearAttention", lambda q, k, v, s=None, d=None, b=None:
+                    linear_attention(q, k, v, s, d, b, heads, kv_heads, 0.5)[output], normal(2, 7, heads * 4),
+                    uniform(-0.5, 0.5, 2, 7, kv_heads * 4), normal(2, 7, kv_heads * 3), state, decay, beta,
+                    name=f"LinearAttention_{name}_{output}", outputs=2, output=output, update_rule=name, options=F32,
+                    **sizes)
+
+    yield rule("linear", 2, 2, 0, 0, True)
+    yield rule("gated", 4, 2, 2, 0, False)
+    yield rule("gated", 2, 2, 8, 0, True, 1)
+    yield rule("delta", 2, 2, 0, 1, True)
+    yield rule("gated_delta", 4, 2, 8, 2, True)
+    yield rule("gated_delta", 2, 2, 2, 2, True, 1)
+    yield case("FlexAttention", lambda q, k, v: F.scaled_dot_product_attention(q, k, v, enable_gqa=True, scale=0.5),
+               normal(2, 4, 5, 3), normal(2, 2, 6, 3), normal(2, 2, 6, 4), scale=0.5,
+               options=dict(domain="ai.onnx.preview"))
+
+
+CASES = [*convolutions(), *pools(), *normalisations(), *resampling(), *sequences(), *attentions()]
