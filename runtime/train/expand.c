@@ -4,7 +4,7 @@
  * differentiated; where the inputs are the named tensors themselves, as is usual, the original serves. */
 #include "runtime/load/load.h"
 #include "runtime/train/autodiff.h"
-#include "runtime/train/portable.h"
+#include "runtime/train/expand_internal.h"
 #include <string.h>
 
 typedef struct piece {
@@ -152,7 +152,8 @@ sdx_status sdx_autodiff_expand(sdx_graph *graph, sdx_error *error) {
         char place[256];
         sdx_node_place(graph, node, place, sizeof place);
         if (expand_node(graph, node, error)) return sdx_error_context(error, "%s", place);
-        if (find_gradient(graph)) SDX_TRY(sdx_make_portable(graph, true, error)); /* it may be of what was emitted */
+        if (find_gradient(graph))
+            SDX_TRY(sdx_expand_undifferentiable(graph, error)); /* it may be of what was emitted */
     }
     return SDX_OK;
 }

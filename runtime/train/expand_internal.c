@@ -19,13 +19,13 @@ static void list_stuck(const sdx_graph *graph, char *text, size_t capacity) {
 }
 
 /* One sweep; what an operator is written out as may be internal itself. */
-static sdx_status sweep(sdx_graph *graph, bool *changed, sdx_error *error) {
+static sdx_status sweep(sdx_graph *graph, bool all, bool *changed, sdx_error *error) {
     sdx_patch patch;
     sdx_patch_begin(&patch, graph, error);
     for (int i = 0, n = graph->n_nodes; i < n; i++) {
         const sdx_node *node = graph->nodes[i];
-        for (int b = 0; b < node->n_bodies; b++) SDX_TRY(sweep(node->bodies[b], changed, error));
-        if (!is_internal(node)) continue;
+        for (int b = 0; b < node->n_bodies; b++) SDX_TRY(sweep(node->bodies[b], all, changed, error));
+        if (!is_internal(node) || (!all && (node->op->grad || !node->op->expand))) continue;
         char place[192];
         patch.origin = node;
         if (node->op->expand(&patch, node, node->params) || patch.status)
@@ -43,8 +43,17 @@ sdx_status sdx_expand_internal(sdx_graph *graph, sdx_error *error) {
         list_stuck(graph, stuck, sizeof stuck);
         if (*stuck) return sdx_fail(error, SDX_UNSUPPORTED, "standard operators cannot express %s", stuck);
         changed = false;
-        SDX_TRY(sweep(graph, &changed, error));
+        SDX_TRY(sweep(graph, true, &changed, error));
         SDX_TRY(sdx_settle_graph(graph, error));
+    }
+    return SDX_OK;
+}
+
+sdx_status sdx_expand_undifferentiable(sdx_graph *graph, sdx_error *error) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        SDX_TRY(sweep(graph, false, &changed, error));
+        if (changed) SDX_TRY(sdx_settle_graph(graph, error));
     }
     return SDX_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Internal operators that gradients emit, against the standard operators that stand in for them; and second
  * derivatives, which go through those. */
-#include "runtime/train/portable.h"
+#include "runtime/train/expand_internal.h"
 #include "tests/unit/support.h"
 #include <math.h>
 
@@ -115,7 +115,7 @@ static void test_bodies(void **state) {
         const portable_case *c = &cases[k];
         sdx_model *fused = build(c, false), *plain = build(c, false);
         assert_true(has(fused->graph, c->internal));
-        OK(sdx_make_portable(plain->graph, false, &test_error));
+        OK(sdx_expand_internal(plain->graph, &test_error));
         assert_false(has(plain->graph, c->internal));
         sdx_value *got = run(plain, c, a, b, "d"), *wanted = run(fused, c, a, b, "d");
         assert_int_equal(got->tensor.count, wanted->tensor.count);
