@@ -34,7 +34,7 @@ static const field fields[] = {
     {"fit.best", offsetof(sdx_trainer, fit.best), REAL},
     {"fit.bad_epochs", offsetof(sdx_trainer, fit.bad_epochs), COUNT},
 };
-enum { MICRO = 5, FIELDS = sizeof fields / sizeof fields[0], PAIRS = FIELDS + 5 };
+enum { MICRO = 5, FIELDS = sizeof fields / sizeof fields[0], PAIRS = FIELDS + 6 };
 
 /* ---- What is saved ------------------------------------------------------------------------------------------------
  */
@@ -141,7 +141,11 @@ static sdx_status write_fields(const sdx_trainer *t, sdx_arena *arena, sdx_error
     pairs[FIELDS + 2] = (sdx_pair){"seed", text[FIELDS + 2]};
     pairs[FIELDS + 3] = (sdx_pair){"optimizer", optimizer};
     pairs[FIELDS + 4] = (sdx_pair){"model.name", t->prepared->inference->name};
-    return SDX_OK;
+    char *config = NULL; /* for readers; a trainer has its own */
+    SDX_TRY(sdx_train_config_print(&t->options, error, &config));
+    pairs[FIELDS + 5] = (sdx_pair){"config", sdx_arena_copy(arena, config, strlen(config), error)};
+    sdx_free(config);
+    return pairs[FIELDS + 5].value ? SDX_OK : error->status;
 }
 
 static sdx_status save(sdx_trainer *t, const char *path, sdx_arena *arena, sdx_error *error) {
