@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/kernels/kernels.h"
 #include "runtime/base/memory.h"
+#include <string.h>
 
 static int64_t to_whole(int64_t lines, int width) { return (lines / width + (lines % width != 0)) * width; }
 
@@ -45,4 +46,45 @@ void sdx_product_pack(const sdx_kernels *kernels, sdx_dtype dtype, bool is_b, in
         else
             kernels->pack_32(from, line_step, k_step, lines, k, width, k * width, panels);
     }
+}
+
+static int64_t groups_of(const sdx_kernels *kernels, int64_t k) {
+    const int group = kernels->dot_group();
+    return k / group + (k % group != 0);
+}
+
+size_t sdx_dot_weights_sums(const sdx_kernels *kernels, const sdx_dot_weights *w) {
+    return sdx_product_packed_bytes(kernels, SDX_I8, w->is_b, w->batch, w->lines, groups_of(kernels, w->k));
+}
+
+size_t sdx_dot_weights_bytes(const sdx_kernels *kernels, const sdx_dot_weights *w) {
+    size_t sums = 0, bytes = 0;
+    if (!sdx_size_mul((size_t)w->batch, (size_t)w->lines, &sums) || !sdx_size_mul(sums, sizeof(int32_t), &sums) ||
+        !sdx_size_add(sums, sdx_dot_weights_sums(kernels, w), &bytes))
+        return SIZE_MAX;
+    return bytes;
+}
+
+void sdx_dot_weights_pack(const sdx_kernels *kernels, const sdx_dot_weights *w, void *to) {
+    enum { WIDEST = 32 };
+    const int width = width_of(kernels, SDX_I8, w->is_b);
+    const int64_t panel = groups_of(kernels, w->k) * width;
+    uint32_t *panels = to;
+    int32_t *sums = (int32_t *)(void *)((char *)to + sdx_dot_weights_sums(kernels, w));
+    memset(sums, 0, (size_t)(w->batch * w->lines) * sizeof *sums);
+    for (int64_t b = 0; b < w->batch; b++)
+        for (int64_t line = 0; line < w->lines; line += width, panels += panel) {
+            const int64_t left = w->lines - line, first = b * w->lines + line;
+            int32_t zero[WIDEST] = {0};
+            sdx_dot_pack pack = {.lines = left < width ? left : width, .k = w->k, .width = width, .zero = zero};
+            for (int64_t i = 0; w->zero && i < pack.lines; i++) {
+                const int64_t at = (first + i) * w->zero_step;
+                zero[i] = w->dtype == SDX_I8 ? ((const int8_t *)w->zero)[at] : ((const uint8_t *)w->zero)[at];
+            }
+            pack.x = w->data + b * w->lines * w->k + line * w->line_step;
+            pack.line_step = w->line_step, pack.k_step = w->k_step;
+            pack.is_signed = w->dtype == SDX_I8, pack.is_b = w->is_b;
+            pack.sums = kernels->dot_group() == 4 ? sums + first : NULL, pack.to = panels;
+            kernels->pack_dot(&pack);
+        }
 }

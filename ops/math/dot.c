@@ -9,7 +9,7 @@ typedef struct dot_job {
     const sdx_kernels *kernels;
     int group;
     bool one_a, one_b;
-    int32_t *sums_a, *sums_b; /* by batch and line; NULL: not needed */
+    int32_t *sums_a, *sums_b; /* by batch and line; NULL: not needed, or packed */
 } dot_job;
 
 /* One side of the job, as the context of its panels. */
@@ -90,14 +90,22 @@ static void fill_panels(const void *context, int64_t batch, int64_t group, int64
                    (uint32_t *)to + j / width * panel);
 }
 
+/* Sums of a batch's lines. */
+static const int32_t *sums_of(const dot_job *job, bool is_b, int64_t batch) {
+    const sdx_dot_factor *factor = factor_of(job, is_b);
+    const int64_t lines = is_b ? job->dot->n : job->dot->m;
+    if (factor->packed) return factor->sums + sdx_dot_offset(job->dot, factor->matrix_step, batch) * lines;
+    if (is_b ? job->one_b : job->one_a) batch = 0;
+    return (is_b ? job->sums_b : job->sums_a) + batch * lines;
+}
+
 /* The zero points of one row and a piece of columns. */
 static void correct(const dot_job *job, const sdx_block *block, int64_t row, int32_t zero_a, const int32_t *zero_b,
                     bool any_b, int64_t column, int64_t n, int32_t *c) {
     const sdx_dot *dot = job->dot;
-    const int64_t batch_a = job->one_a ? 0 : block->batch, batch_b = job->one_b ? 0 : block->batch;
-    if (zero_a) job->kernels->add_scaled(c, job->sums_b + batch_b * dot->n + column, -zero_a, 0, n);
+    if (zero_a) job->kernels->add_scaled(c, sums_of(job, true, block->batch) + column, -zero_a, 0, n);
     if (!any_b) return;
-    const uint32_t sum = (uint32_t)job->sums_a[batch_a * dot->m + row] - (uint32_t)dot->k * (uint32_t)zero_a;
+    const uint32_t sum = (uint32_t)sums_of(job, false, block->batch)[row] - (uint32_t)dot->k * (uint32_t)zero_a;
     job->kernels->add_scaled(c, zero_b, (int32_t)(0 - sum), 0, n);
 }
 
@@ -149,8 +157,10 @@ static int64_t batches(const sdx_dot *dot) {
 /* Zero points that differ by batch make matrices differ, too. */
 static sdx_factor panels_of(const sdx_dot_factor *factor, const side *s) {
     sdx_factor out = {.fill = fill_panels, .context = s};
+    if (factor->packed) out = (sdx_factor){.packed = factor->packed};
     for (int d = 0; d < SDX_MAX_RANK; d++)
-        out.batch_step[d] = factor->batch_step[d] != 0 || factor->zero_batch_step[d] != 0;
+        out.batch_step[d] =
+            factor->packed ? factor->matrix_step[d] : factor->batch_step[d] != 0 || factor->zero_batch_step[d] != 0;
     return out;
 }
 

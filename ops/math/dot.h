@@ -18,6 +18,9 @@ typedef struct sdx_dot_factor {
     int64_t line_step, k_step; /* one of them is 1 */
     sdx_bytes_fn fill;         /* instead of data */
     const void *context;
+    const void *packed;                /* instead of both: sdx_dot_weights_pack */
+    const int32_t *sums;               /* of what is packed */
+    int64_t matrix_step[SDX_MAX_RANK]; /* which of the packed matrices a batch has */
     int64_t batch_step[SDX_MAX_RANK];
     const void *zero; /* NULL: 0 */
     int64_t zero_step, zero_batch_step[SDX_MAX_RANK];
@@ -38,6 +41,30 @@ typedef struct sdx_dot {
 /* Upper bound; SIZE_MAX: too large. */
 size_t sdx_dot_scratch(int64_t batch, int64_t m, int64_t n, int64_t k, int threads);
 sdx_status sdx_dot_run(sdx_compute *compute, const sdx_dot *dot, void *scratch);
+
+/* A constant factor that comes packed: attributes weight_shape and weight_dtype say what it was. Shape empty: it does
+ * not. The operator sees the input as it was, without data. */
+typedef struct sdx_packed_weight {
+    sdx_ints shape;
+    sdx_dtype dtype;
+} sdx_packed_weight;
+enum { SDX_DOT_INPUTS = 9 };
+typedef struct sdx_unpacked {
+    sdx_type type;
+    sdx_tensor tensor;
+    const sdx_type *types[SDX_DOT_INPUTS];
+    const sdx_tensor *tensors[SDX_DOT_INPUTS];
+    sdx_infer infer;
+} sdx_unpacked;
+sdx_status sdx_packed_weight_bind(sdx_bind *bind, sdx_packed_weight *weight);
+/* Input k of type w->dtype and shape. */
+sdx_infer *sdx_unpack_types(sdx_infer *infer, const sdx_packed_weight *weight, int k, sdx_unpacked *out);
+const sdx_tensor *const *sdx_unpack_inputs(const sdx_compute *compute, const sdx_packed_weight *weight, int k,
+                                           sdx_unpacked *out);
+/* What is packed in `bytes`, of `batch` matrices: for the factor. */
+void sdx_unpack_factor(const sdx_kernels *kernels, const void *bytes, bool is_b, int64_t batch, int64_t lines,
+                       int64_t k, sdx_dot_factor *factor);
+#define SDX_PACKED_WEIGHT "weight_dtype:int! weight_shape:ints!"
 
 /* Position of a batch's matrix (or zero points) among the steps of a product. */
 int64_t sdx_dot_offset(const sdx_dot *dot, const int64_t *batch_step, int64_t batch);

@@ -22,7 +22,8 @@ static sdx_status check_pair(sdx_error *error, const char *name, const sdx_type 
 }
 
 static sdx_status qlinear_infer(sdx_infer *infer, const void *params) {
-    (void)params;
+    sdx_unpacked unpacked;
+    infer = sdx_unpack_types(infer, params, B, &unpacked);
     SDX_TRY(sdx_matmul_infer(infer, A, B));
     SDX_TRY(check_pair(infer->error, "a", infer->in[A_SCALE], infer->in[A_ZERO]));
     SDX_TRY(check_pair(infer->error, "b", infer->in[B_SCALE], infer->in[B_ZERO]));
@@ -63,7 +64,9 @@ static layout lay_out(const sdx_type *a, const sdx_type *b, const sdx_dot *dot, 
 }
 
 static size_t qlinear_scratch(const sdx_infer *infer, const void *params) {
-    (void)params;
+    sdx_unpacked unpacked;
+    sdx_infer inner = *infer;
+    infer = sdx_unpack_types(&inner, params, B, &unpacked);
     const sdx_type *a = infer->in[A], *b = infer->in[B];
     if (!is_float(a->dtype) && !is_float(b->dtype)) return sdx_dot_matmul_scratch(a, b, infer->threads);
     sdx_dot dot = {0};
@@ -151,8 +154,9 @@ static sdx_line_scales scales_of(const sdx_dot_factor *factor, const sdx_tensor 
 }
 
 static sdx_status qlinear_compute(sdx_compute *compute, const void *params) {
-    (void)params;
-    const sdx_tensor *const *in = compute->in, *a = in[A], *b = in[B];
+    const sdx_packed_weight *weight = params;
+    sdx_unpacked unpacked;
+    const sdx_tensor *const *in = sdx_unpack_inputs(compute, weight, B, &unpacked), *a = in[A], *b = in[B];
     sdx_type type_a = sdx_type_of_tensor(a), type_b = sdx_type_of_tensor(b);
     sdx_type lines_a = sdx_type_of_tensor(in[A_SCALE]), lines_b = sdx_type_of_tensor(in[B_SCALE]);
     sdx_dot dot = {0};
@@ -164,6 +168,7 @@ static sdx_status qlinear_compute(sdx_compute *compute, const void *params) {
     if (is_float(a->dtype) || is_float(b->dtype)) return run_floats(compute, &dot, &end);
     dot.a.data = a->data, dot.a.dtype = a->dtype, dot.a.zero = in[A_ZERO]->data;
     dot.b.data = b->data, dot.b.dtype = b->dtype, dot.b.zero = in[B_ZERO]->data;
+    if (weight->shape.n) sdx_unpack_factor(compute->kernels, compute->in[B]->data, true, 1, dot.n, dot.k, &dot.b);
     dot.finish = sdx_requantize_block, dot.finish_context = &end;
     return sdx_dot_run(compute, &dot, compute->scratch);
 }
@@ -172,6 +177,8 @@ static sdx_status qlinear_compute(sdx_compute *compute, const void *params) {
     "a:T1 a_scale:" scale " a_zero_point:T1 b:T2 b_scale:" scale " b_zero_point:T2 y_scale:" scale                     \
     " y_zero_point:T3 -> y:T3"
 #define F8 "f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz|i8|u8"
+
+static sdx_status packed_bind(sdx_bind *bind, void *params) { return sdx_packed_weight_bind(bind, params); }
 
 const sdx_op sdx_op_QLinearMatMul = {
     .domain = "",
@@ -182,8 +189,26 @@ const sdx_op sdx_op_QLinearMatMul = {
             {21, SIGNATURE("TS"), "TS=bf16|f16|f32 T1=" F8 " T2=" F8 " T3=" F8, ""},
             {0, NULL, NULL, NULL},
         },
+    .params_size = sizeof(sdx_packed_weight), /* none */
     .infer = qlinear_infer,
     .scratch = qlinear_scratch,
     .compute = qlinear_compute,
     .grad = sdx_no_gradient,
+};
+
+const sdx_op sdx_op_PackedQLinearMatMul = {
+    .domain = "sdx",
+    .name = "PackedQLinearMatMul",
+    .versions =
+        (const sdx_op_version[]){
+            {1, "a:T1 a_scale:TS a_zero_point:T1 b:V b_scale:TS b_zero_point:T2 y_scale:TS y_zero_point:T3 -> y:T3",
+             "TS=bf16|f16|f32 T1=i8|u8 T2=i8|u8 T3=" F8 " V=u8", SDX_PACKED_WEIGHT},
+            {0, NULL, NULL, NULL},
+        },
+    .params_size = sizeof(sdx_packed_weight),
+    .bind = packed_bind,
+    .infer = qlinear_infer,
+    .scratch = qlinear_scratch,
+    .compute = qlinear_compute,
+    .flags = SDX_OP_INTERNAL,
 };

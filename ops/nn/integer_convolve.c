@@ -14,6 +14,12 @@ sdx_status sdx_integer_conv_bind(sdx_bind *bind, void *params) {
     return sdx_window_bind(bind, SDX_WINDOW_DILATIONS, &p->window);
 }
 
+sdx_status sdx_integer_conv_bind_packed(sdx_bind *bind, void *params) {
+    sdx_integer_conv *p = params;
+    SDX_TRY(sdx_packed_weight_bind(bind, &p->weight));
+    return sdx_integer_conv_bind(bind, params);
+}
+
 sdx_status sdx_integer_conv_infer(sdx_infer *infer, const sdx_integer_conv *p, int x, int w, int bias) {
     sdx_convolution conv = {0};
     bool known = false;
@@ -79,7 +85,7 @@ size_t sdx_integer_conv_scratch(const sdx_infer *infer, const sdx_integer_conv *
     sdx_status status =
         sdx_convolution_infer(NULL, &p->window, p->group, infer->in[x], infer->in[w], NULL, &y, &conv, &known);
     if (status != SDX_OK || !known) return SIZE_MAX;
-    if (in_floats(&conv)) return lay_out(&conv, infer->threads).bytes;
+    if (p->weight.shape.n == 0 && in_floats(&conv)) return lay_out(&conv, infer->threads).bytes;
     const int64_t taps = sdx_window_product(conv.window.kernel, conv.window.rank);
     return sdx_dot_scratch(conv.batch * conv.group, conv.maps / conv.group,
                            sdx_window_product(conv.window.out, conv.window.rank), conv.channels / conv.group * taps,
@@ -223,9 +229,11 @@ sdx_status sdx_integer_conv_compute(sdx_compute *compute, const sdx_integer_conv
     dot->m = conv.maps / conv.group, dot->k = g.channels * g.taps;
     dot->n = sdx_window_product(conv.window.out, conv.window.rank);
     dot->batch_rank = 2, dot->batch_dim[0] = conv.batch, dot->batch_dim[1] = conv.group;
-    if (in_floats(&conv)) return run_floats(compute, &conv, run);
+    if (!run->packed && in_floats(&conv)) return run_floats(compute, &conv, run);
     dot->a = (sdx_dot_factor){.dtype = run->w->dtype, .data = run->w->data, .line_step = dot->k, .k_step = 1};
     dot->a.batch_step[1] = dot->m * dot->k;
+    dot->a.matrix_step[1] = 1;
+    if (run->packed) sdx_unpack_factor(compute->kernels, run->packed, false, conv.group, dot->m, dot->k, &dot->a);
     dot->a.zero = run->w_zero ? run->w_zero->data : NULL;
     if (run->w_zero && run->w_zero->count > 1) dot->a.zero_step = 1, dot->a.zero_batch_step[1] = dot->m;
     dot->b = (sdx_dot_factor){.dtype = run->x->dtype, .line_step = 1, .k_step = g.plane, .data = run->x->data};
