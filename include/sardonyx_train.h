@@ -204,6 +204,13 @@ typedef enum sdx_norm_mode {
     SDX_NORM_FROZEN        /* running statistics, scale and bias stay */
 } sdx_norm_mode;
 
+/* Another mode for the nodes that `match` finds, by their own name or by that of a tensor they read; the last one that
+ * matches a node counts. */
+typedef struct sdx_norm_options {
+    const char *match;
+    sdx_norm_mode mode;
+} sdx_norm_options;
+
 typedef enum sdx_running_var {
     SDX_RUNNING_VAR_AUTO = 0, /* UNBIASED for models that PyTorch wrote, else POPULATION */
     SDX_RUNNING_VAR_UNBIASED, /* m / (m - 1), as PyTorch */
@@ -253,7 +260,9 @@ typedef struct sdx_train_options {
     sdx_patterns trainable; /* {"*"} */
     sdx_patterns freeze;    /* taken out of `trainable` */
     sdx_head_options head;
-    sdx_norm_mode norm_mode;
+    sdx_norm_mode norm_mode; /* of every BatchNormalization, unless `norms` says otherwise */
+    const sdx_norm_options *norms;
+    size_t n_norms;
     sdx_running_var running_var;
     bool classic_dropout; /* the ratio in the file is the probability of keeping, as in the first papers */
     const sdx_insert_options *inserts;

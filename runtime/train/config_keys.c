@@ -54,11 +54,25 @@ static const word inits[] = {{"glorot_uniform", SDX_INIT_GLOROT_UNIFORM},
 static const key head[] = {
     {"classes", KEY_COUNT, AT(head.classes), FROM(0)}, {"init", KEY_WORD, AT(head.init), .words = inits}, END};
 
+static const word norm_modes[] = {{"auto", SDX_NORM_AUTO},
+                                  {"batch_update", SDX_NORM_BATCH_UPDATE},
+                                  {"batch", SDX_NORM_BATCH},
+                                  {"running", SDX_NORM_RUNNING},
+                                  {"frozen", SDX_NORM_FROZEN},
+                                  {"batch+update", SDX_NORM_BATCH_UPDATE},
+                                  {NULL, 0}};
+
+#undef OWNER
+#define OWNER sdx_norm_options
+static const key norm[] = {{"match", KEY_TEXT, AT(match), .flags = NEEDED},
+                           {"mode", KEY_WORD, AT(mode), .flags = NEEDED, .words = norm_modes},
+                           END};
+
+#undef OWNER
+#define OWNER sdx_train_options
 static const key normalization[] = {
-    {"mode", KEY_WORD, AT(norm_mode),
-     .words =
-         WORDS({"auto", SDX_NORM_AUTO}, {"batch_update", SDX_NORM_BATCH_UPDATE}, {"batch", SDX_NORM_BATCH},
-               {"running", SDX_NORM_RUNNING}, {"frozen", SDX_NORM_FROZEN}, {"batch+update", SDX_NORM_BATCH_UPDATE})},
+    {"mode", KEY_WORD, AT(norm_mode), .words = norm_modes},
+    {"layers", KEY_LIST, COUNTED(norms, n_norms), .keys = norm, .item_size = sizeof(sdx_norm_options)},
     {"running_var", KEY_WORD, AT(running_var),
      .words = WORDS({"auto", SDX_RUNNING_VAR_AUTO}, {"unbiased", SDX_RUNNING_VAR_UNBIASED},
                     {"population", SDX_RUNNING_VAR_POPULATION})},

@@ -22,14 +22,50 @@ static bool is_tracked(sdx_preparation *p, const int32_t *uses, const sdx_node *
     return mean && var && mean->role == SDX_ROLE_STATE && var->role == SDX_ROLE_STATE;
 }
 
-void sdx_prepare_freeze_norms(sdx_preparation *p) {
+/* ---- modes ---- */
+
+static bool matches(sdx_preparation *p, const sdx_graph *graph, const sdx_node *node, const char *pattern) {
+    if (sdx_node_matches(graph, node, pattern)) return true;
+    for (int k = 1; k < node->n_in; k++) {
+        const sdx_variable *variable = variable_of(p, node->in[k]);
+        if (variable && sdx_variable_matches(variable, pattern)) return true;
+    }
+    return false;
+}
+
+/* What the options say of the node; AUTO where they leave it open. */
+static sdx_norm_mode wanted_mode(sdx_preparation *p, const sdx_graph *graph, const sdx_node *node) {
+    sdx_norm_mode mode = p->options->norm_mode;
+    for (size_t k = 0; k < p->options->n_norms; k++)
+        if (matches(p, graph, node, p->options->norms[k].match)) mode = p->options->norms[k].mode;
+    return mode;
+}
+
+static sdx_status check_rule(sdx_preparation *p, const sdx_norm_options *rule) {
+    const char **names = SDX_NEW_ARRAY(p->arena, const char *, p->graph->n_nodes, p->error);
+    int n = 0;
+    if (!names) return sdx_prepare_failed(p);
+    if (!rule->match) return sdx_fail(p->error, SDX_ARGUMENT, "'match' of a normalization's mode is NULL");
     for (int k = 0; k < p->graph->n_nodes; k++) {
         const sdx_node *node = p->graph->nodes[k];
-        for (int i = 1; i < 3 && sdx_node_is(node, "BatchNormalization"); i++) {
+        if (!sdx_node_is(node, "BatchNormalization")) continue;
+        if (matches(p, p->graph, node, rule->match)) return SDX_OK;
+        names[n++] = sdx_prepare_node_name(p->graph, node);
+    }
+    return sdx_prepare_no_match(p, "pattern of 'normalization'", rule->match, names, n);
+}
+
+sdx_status sdx_prepare_frozen_norms(sdx_preparation *p) {
+    for (size_t k = 0; k < p->options->n_norms; k++) SDX_TRY(check_rule(p, &p->options->norms[k]));
+    for (int k = 0; k < p->graph->n_nodes; k++) {
+        const sdx_node *node = p->graph->nodes[k];
+        if (!sdx_node_is(node, "BatchNormalization") || wanted_mode(p, p->graph, node) != SDX_NORM_FROZEN) continue;
+        for (int i = 1; i < 3; i++) {
             sdx_variable *variable = variable_of(p, node->in[i]);
             if (variable) variable->trained = false;
         }
     }
+    return SDX_OK;
 }
 
 /* ---- the exported form ---- */
@@ -94,8 +130,9 @@ static bool frozen_by_name(const sdx_preparation *p, const sdx_variable *state) 
 
 /* AUTO: a node whose scale and bias are both frozen keeps its statistics too, else a frozen backbone would drift. One
  * that has neither (affine=False) goes by the names of its statistics. */
-static sdx_norm_mode mode_of(sdx_preparation *p, const sdx_node *node) {
-    if (p->options->norm_mode != SDX_NORM_AUTO) return p->options->norm_mode;
+static sdx_norm_mode mode_of(sdx_preparation *p, const sdx_graph *graph, const sdx_node *node) {
+    sdx_norm_mode wanted = wanted_mode(p, graph, node);
+    if (wanted != SDX_NORM_AUTO) return wanted;
     const sdx_variable *scale = variable_of(p, node->in[1]), *shift = variable_of(p, node->in[2]);
     if (!scale && !shift)
         return frozen_by_name(p, variable_of(p, node->in[3])) ? SDX_NORM_FROZEN : SDX_NORM_BATCH_UPDATE;
@@ -131,8 +168,19 @@ static sdx_status check_values(sdx_preparation *p, const sdx_graph *graph, const
                     sdx_node_place(graph, node, place, sizeof place), sdx_type_text(type, text, sizeof text));
 }
 
+/* One place per channel and sample: the result would be the bias alone, whatever the input. */
+static sdx_status check_instance(sdx_preparation *p, const sdx_graph *graph, const sdx_node *node) {
+    const sdx_type *type = &graph->values[node->in[0]].type;
+    bool one = type->rank >= 2;
+    for (int d = 2; d < type->rank; d++) one &= type->dim[d] == 1;
+    if (!one || !sdx_node_is(node, "InstanceNormalization")) return SDX_OK;
+    char place[320], text[128];
+    return sdx_fail(p->error, SDX_SHAPE, "%s: its input is %s; training needs more than one place per channel",
+                    sdx_node_place(graph, node, place, sizeof place), sdx_type_text(type, text, sizeof text));
+}
+
 static sdx_status set_mode(sdx_preparation *p, sdx_patch *patch, const sdx_node *node, int counts[2]) {
-    sdx_norm_mode mode = mode_of(p, node);
+    sdx_norm_mode mode = mode_of(p, patch->graph, node);
     bool batch = mode == SDX_NORM_BATCH_UPDATE || mode == SDX_NORM_BATCH;
     counts[batch]++;
     if (!batch) return SDX_OK;
@@ -149,8 +197,10 @@ sdx_status sdx_prepare_norm(sdx_preparation *p) {
     int n = graph->n_nodes, counts[2] = {0, 0};
     const int32_t *uses = count_uses(p, graph);
     if (!uses) return sdx_prepare_failed(p);
-    for (int k = 0; k < n; k++)
+    for (int k = 0; k < n; k++) {
+        SDX_TRY(check_instance(p, graph, graph->nodes[k]));
         if (is_tracked(p, uses, graph->nodes[k])) SDX_TRY(set_mode(p, &patch, graph->nodes[k], counts));
+    }
     patch.origin = NULL;
     SDX_TRY(sdx_patch_commit(&patch));
     sdx_prepare_follow(&patch, p->out->outputs);

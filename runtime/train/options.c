@@ -61,6 +61,7 @@ static void copy_members(copier *c, sdx_train_options *o) {
     copy_loss(c, &o->loss);
     o->trainable = copy_patterns(c, o->trainable);
     o->freeze = copy_patterns(c, o->freeze);
+    COPY_MATCHED(c, sdx_norm_options, o->norms, o->n_norms, match, NULL);
     COPY_MATCHED(c, sdx_insert_options, o->inserts, o->n_inserts, after, NULL);
     COPY_MATCHED(c, sdx_penalty_options, o->penalties, o->n_penalties, match, "*");
     o->optimizer.no_decay = copy_patterns(c, o->optimizer.no_decay);

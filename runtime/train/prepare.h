@@ -86,7 +86,7 @@ sdx_status sdx_prepare_dropout(sdx_preparation *p);
 sdx_status sdx_prepare_dropout_export(sdx_preparation *p);
 sdx_status sdx_prepare_norm(sdx_preparation *p);
 sdx_status sdx_prepare_norm_export(sdx_preparation *p);
-void sdx_prepare_freeze_norms(sdx_preparation *p); /* scale and bias of every BatchNormalization */
+sdx_status sdx_prepare_frozen_norms(sdx_preparation *p); /* FROZEN: scale and bias are not trained */
 
 /* ---- small questions ---- */
 bool sdx_node_is(const sdx_node *node, const char *op_type);               /* of the default domain */

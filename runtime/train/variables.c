@@ -42,6 +42,14 @@ static bool other_parameter(finder *f, const sdx_graph_value *value, const sdx_u
     return f->p->torch && !sdx_node_is(use->node, "Sub") && !sdx_node_is(use->node, "Div");
 }
 
+/* Named as it is in `trainable`: the user knows better. */
+static bool asked_for(const finder *f, const sdx_graph_value *value) {
+    const sdx_patterns *patterns = &f->p->options->trainable;
+    for (size_t k = 0; k < patterns->n; k++)
+        if (patterns->items[k] && strcmp(patterns->items[k], value->name) == 0) return true;
+    return false;
+}
+
 typedef struct verdict {
     int role;           /* SDX_USE_NONE: a plain constant */
     const sdx_use *use; /* that told it */
@@ -61,7 +69,8 @@ static verdict decide(finder *f, sdx_id id, const sdx_use *uses, int n, bool ari
         bool better = best.role == SDX_USE_NONE || best.role == SDX_ROLE_OTHER || role == SDX_ROLE_EMBEDDING;
         if (better) best = (verdict){role, &uses[k]};
     }
-    if (best.role == SDX_USE_NONE && parameter && n > 0) best = (verdict){SDX_ROLE_OTHER, &uses[0]};
+    if (best.role == SDX_USE_NONE && (parameter || asked_for(f, value)) && n > 0)
+        best = (verdict){SDX_ROLE_OTHER, &uses[0]};
     return best;
 }
 

@@ -145,6 +145,40 @@ static void a_frozen_layer_keeps_its_statistics(void **state) {
     sdx_model_close(model);
 }
 
+static void layers_have_modes_of_their_own(void **state) {
+    (void)state;
+    sdx_model *model = norm(0, true);
+    const sdx_norm_options by_node[] = {{"bn", SDX_NORM_FROZEN}}, by_tensor[] = {{"bn.me*", SDX_NORM_RUNNING}};
+    const sdx_norm_options nothing[] = {{"bm", SDX_NORM_BATCH}};
+    options.norm_mode = SDX_NORM_BATCH;
+    options.norms = by_node;
+    options.n_norms = 1;
+    sdx_prepared *p = prepared(model, &options);
+    assert_false(in_batch_mode(p->training->graph));
+    assert_false(variable(p, "bn.weight")->trained);
+    sdx_prepared_free(p);
+    options.norms = by_tensor;
+    p = prepared(model, &options);
+    assert_false(in_batch_mode(p->training->graph));
+    assert_true(variable(p, "bn.weight")->trained);
+    sdx_prepared_free(p);
+    options.norms = nothing;
+    CONTAINS(refused(model, &options, SDX_VALUE), "'bn'");
+    sdx_model_close(model);
+}
+
+static void instances_of_one_place_are_refused(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    options = training(SDX_LOSS_OUTPUT);
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(-1, 3, 1, 1));
+    add_output(g, add_node(g, "InstanceNormalization", "in", IDS(x, weight(g, "s", DIMS(3)), weight(g, "b", DIMS(3)))));
+    finish_model(model);
+    CONTAINS(refused(model, &options, SDX_SHAPE), "'in'");
+    sdx_model_close(model);
+}
+
 /* track_running_stats=False: batch statistics in both forms, and no state. */
 static void untracked_statistics_stay(void **state) {
     (void)state;
@@ -182,6 +216,7 @@ int main(void) {
         cmocka_unit_test(running_statistics_follow),           cmocka_unit_test(a_channel_of_one_value_is_refused),
         cmocka_unit_test(known_shapes_are_refused_at_once),    cmocka_unit_test(each_mode),
         cmocka_unit_test(a_frozen_layer_keeps_its_statistics), cmocka_unit_test(untracked_statistics_stay),
+        cmocka_unit_test(layers_have_modes_of_their_own),      cmocka_unit_test(instances_of_one_place_are_refused),
         cmocka_unit_test(a_layer_called_twice_updates_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

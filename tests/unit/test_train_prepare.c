@@ -217,7 +217,7 @@ static void dropout_with_a_mask_of_floats_drops(void **state) {
 static void patterns_choose_what_is_trained(void **state) {
     (void)state;
     sdx_model *model = mlp();
-    static const char *const fc2[] = {"fc2.*"}, *const biases[] = {"*.bias"}, *const slip[] = {"fc2.wieght"},
+    static const char *const fc2[] = {"fc2.*"}, *const biases[] = {"*.bias"}, *const slip[] = {"fc2.wieght", "nothing"},
                              *const all[] = {"*"}, *const by_node[] = {"fc1"};
     sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
     options.trainable = (sdx_patterns){fc2, 1};
@@ -233,10 +233,11 @@ static void patterns_choose_what_is_trained(void **state) {
     assert_false(variable(p, "fc1.weight")->trained);
     assert_true(variable(p, "fc2.weight")->trained);
     sdx_prepared_free(p);
-    options.freeze = (sdx_patterns){slip, 1};
+    options.freeze = (sdx_patterns){slip, 2};
     const char *message = refused(model, &options, SDX_VALUE);
-    CONTAINS(message, "'fc2.wieght' matches nothing");
+    CONTAINS(message, "'fc2.wieght' of 'freeze' matches nothing");
     CONTAINS(message, "'fc2.weight'");
+    CONTAINS(message, "'nothing' of 'freeze'"); /* all of them at once */
     options.freeze = (sdx_patterns){all, 1};
     CONTAINS(refused(model, &options, SDX_VALUE), "all are frozen");
     sdx_model_close(model);

@@ -108,6 +108,12 @@ static void constants_stay_constants(void **state) {
     has_role(p, "val_7", SDX_ROLE_SCALE);
     has_role(p, "val_8", SDX_ROLE_SHIFT);
     sdx_prepared_free(p);
+    static const char *const named[] = {"pixel_mean"};
+    options.trainable = (sdx_patterns){named, 1}; /* by its very name */
+    p = prepared(model, &options);
+    has_role(p, "pixel_mean", SDX_ROLE_OTHER);
+    assert_true(variable(p, "pixel_mean")->trained);
+    sdx_prepared_free(p);
     sdx_model_close(model);
 }
 
