@@ -2,14 +2,14 @@
  * sardonyx check: everything that would stop a run or a training, all at once, and the bytes it needs. */
 #include "runtime/base/pool.h"
 #include "runtime/train/train.h"
-#include "tools/cli.h"
+#include "tools/cli_train.h"
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct options {
     cli_common common;
     cli_list files, shapes, trainable, freeze;
-    const char *output;
+    const char *output, *config;
     bool train, json;
 } options;
 
@@ -116,7 +116,7 @@ static void show_variable(check *c, cJSON *rows, const sdx_variable *variable) {
            cli_escaped(variable->path), sdx_tensor_text(tensor, text, sizeof text), cli_escaped(variable->node));
 }
 
-static void show_variables(check *c, const sdx_prepared *p) {
+static void show_variables(check *c, const sdx_prepared *p, const sdx_optimizer_options *optimizer) {
     size_t bytes = 0, trained = 0;
     cJSON *rows = cJSON_AddArrayToObject(c->json, "parameters");
     if (c->text) puts("parameters");
@@ -134,10 +134,10 @@ static void show_variables(check *c, const sdx_prepared *p) {
     if (c->text) puts("bytes");
     add_bytes(c, "parameter_bytes", "parameters and running statistics", bytes);
     add_bytes(c, "gradient_bytes", "gradients", trained);
-    sdx_optimizer_options adam = {.kind = SDX_OPTIMIZER_ADAM};
     const char *names[SDX_MOST_SLOTS];
     double fill[SDX_MOST_SLOTS];
-    add_bytes(c, "optimizer_bytes", "state of Adam", trained * (size_t)sdx_optimizer_slots(&adam, names, fill));
+    add_bytes(c, "optimizer_bytes", "state of the optimizer",
+              trained * (size_t)sdx_optimizer_slots(optimizer, names, fill));
 }
 
 /* The training form at the given shapes: its plan fails where a batch would. */
@@ -191,7 +191,7 @@ static void list_nodes(check *c, const sdx_coverage *found) {
     }
 }
 
-static void check_coverage(check *c, const sdx_prepared *p) {
+static void check_coverage(check *c, const sdx_prepared *p, sdx_loss_kind loss) {
     sdx_error error = {0};
     sdx_arena arena;
     sdx_coverage found;
@@ -201,7 +201,9 @@ static void check_coverage(check *c, const sdx_prepared *p) {
     sdx_status status = xs && of ? SDX_OK : SDX_OUT_OF_MEMORY;
     for (int k = 0; !status && k < p->n_variables; k++)
         if (p->variables[k].trained) xs[n] = p->variables[k].id, of[n++] = k;
-    if (!status) status = sdx_coverage_find(p->training->graph, p->outputs, 1, xs, n, &arena, &error, &found);
+    if (!status)
+        status =
+            sdx_coverage_find(p->training->graph, p->outputs, sdx_loss_outputs(loss), xs, n, &arena, &error, &found);
     if (!status) {
         list_nodes(c, &found);
         list_names(c, "freeze", "freeze these to train the others", p, of, found.freeze, found.n_freeze);
@@ -214,29 +216,35 @@ static void check_coverage(check *c, const sdx_prepared *p) {
     sdx_arena_release(&arena);
 }
 
+/* Options of the configuration, if there is one; else the loss is the output itself. */
+static sdx_status read_training(check *c, cli_trainer *t, sdx_error *error) {
+    const options *o = c->o;
+    SDX_TRY(cli_trainer_read(t, c->path, o->config, &o->common, error));
+    if (!o->config) t->options.loss = (sdx_loss_options){.kind = SDX_LOSS_OUTPUT};
+    if (o->output) t->options.loss.output[0] = o->output;
+    if (o->trainable.n) t->options.trainable = (sdx_patterns){o->trainable.items, (size_t)o->trainable.n};
+    if (o->freeze.n) t->options.freeze = (sdx_patterns){o->freeze.items, (size_t)o->freeze.n};
+    return SDX_OK;
+}
+
 static void check_training(check *c) {
     sdx_error error = {0};
-    sdx_model *model = NULL;
+    cli_trainer t = {0};
     sdx_prepared *prepared = NULL;
-    const options *o = c->o;
     int before = c->problems;
-    sdx_train_options how = {.size = sizeof how,
-                             .loss = {.kind = SDX_LOSS_OUTPUT, .output = {o->output}},
-                             .trainable = {o->trainable.items, (size_t)o->trainable.n},
-                             .freeze = {o->freeze.items, (size_t)o->freeze.n}};
-    sdx_status status = open_model(c, SDX_OPTIMISE_NONE, &error, &model);
-    if (!status) status = sdx_prepare(model, &how, &error, &prepared);
-    if (status) {
-        problem(c, "trains", &error);
-    } else {
-        show_variables(c, prepared);
+    sdx_status status = read_training(c, &t, &error);
+    if (!status) status = sdx_prepare(t.model, &t.options, &error, &prepared);
+    if (!status) {
+        show_variables(c, prepared, &t.options.optimizer);
         check_plan(c, prepared);
-        check_coverage(c, prepared);
+        check_coverage(c, prepared, t.options.loss.kind);
+        if (c->problems == before) status = cli_trainer_create(&t, NULL, &error);
     }
+    if (status) problem(c, "trains", &error);
     cJSON_AddBoolToObject(c->json, "trains", c->problems == before);
     if (c->text && c->problems == before) puts("trains: yes");
     sdx_prepared_free(prepared);
-    sdx_model_close(model);
+    cli_trainer_close(&t);
 }
 
 /* A model that cannot be read at all is refused as everywhere; what was found in one that can is a failed check. */
@@ -266,17 +274,18 @@ int cmd_check(const cli_command *self, int argc, char **argv) {
         {"train", 0, CLI_FLAG, &o.train, NULL, "would it train: parameters, gradients, bytes"},
         {"json", 0, CLI_FLAG, &o.json, NULL, "one JSON object on standard output"},
         {"shape", 0, CLI_LIST, &o.shapes, "NAME=1x3", "of an input"},
+        {"config", 'c', CLI_TEXT, &o.config, "CONFIG.json", "of the training; without one the loss is the output"},
         {"trainable", 0, CLI_LIST, &o.trainable, "PATTERN", "what is trained; everything when not given"},
         {"freeze", 0, CLI_LIST, &o.freeze, "PATTERN", "what is not"},
         {"output", 0, CLI_TEXT, &o.output, "NAME", "what the loss reads; the first output when not given"},
     };
     int status = CLI_DONE;
     if (cli_parse(self, rows, sizeof rows / sizeof rows[0], &o.common, argc, argv, &o.files, &status)) {
-        bool training = o.trainable.n || o.freeze.n || o.output;
+        bool training = o.trainable.n || o.freeze.n || o.output || o.config;
         if (o.files.n != 1)
             status = cli_usage(self, "one MODEL is wanted, %d are given", o.files.n);
         else if (training && !o.train)
-            status = cli_usage(self, "--trainable, --freeze and --output go with --train");
+            status = cli_usage(self, "-c, --trainable, --freeze and --output go with --train");
         else
             status = check_model(&o);
     }
