@@ -6,18 +6,19 @@
 #include <inttypes.h>
 
 enum {
-    TILE = 32,
-    LINE_BYTES = 64 << 10,
-    LINE = 64,
-    FOLD = 2048
-}; /* elements, a long line, a cache line, half an L1 way */
+    TILE = 32,             /* elements */
+    WIDE = 256,            /* the same where there are few rows */
+    LINE_BYTES = 64 << 10, /* a long line */
+    LINE = 64,             /* a cache line */
+    FOLD = 2048            /* half an L1 way */
+};
 
 /* Strides in bytes from here on; `size` is that of a run. */
 typedef struct job {
     sdx_move box;
     int64_t step, blocks; /* the innermost dimension is cut into `blocks` pieces of `step` */
     int across;           /* tiles: the dimension along which the source is dense; else -1 */
-    int64_t across_blocks;
+    int64_t across_step, across_blocks;
 } job;
 
 static void merge(sdx_move *box) {
@@ -194,9 +195,9 @@ static void run_tiles(void *argument, int64_t begin, int64_t end, int worker) {
     walk w;
     walk_seek(j, begin / per_box, &w);
     for (int64_t i = begin; i < end; i++) {
-        int64_t row = i % j->blocks * TILE, column = i % per_box / j->blocks * TILE;
+        int64_t row = i % j->blocks * TILE, column = i % per_box / j->blocks * j->across_step;
         int64_t rows = box->dim[inner] - row < TILE ? box->dim[inner] - row : TILE;
-        int64_t columns = box->dim[across] - column < TILE ? box->dim[across] - column : TILE;
+        int64_t left = box->dim[across] - column, columns = left < j->across_step ? left : j->across_step;
         bool folds = box->to[across] % FOLD == 0 && box->size <= 8;
         (folds ? copy_staged : copy_direct)(
             box->size, rows, columns, w.to + column * box->to[across] + row * box->to[inner], box->to[across],
@@ -231,9 +232,10 @@ sdx_status sdx_move_run(sdx_compute *compute, const sdx_move *move) {
     j.across = find_across(box);
     if (j.across >= 0) {
         j.blocks = (box->dim[inner] + TILE - 1) / TILE;
-        j.across_blocks = (box->dim[j.across] + TILE - 1) / TILE;
+        j.across_step = box->dim[inner] <= TILE ? WIDE : TILE;
+        j.across_blocks = (box->dim[j.across] + j.across_step - 1) / j.across_step;
         int64_t tiles = outer / box->dim[j.across] * j.blocks * j.across_blocks;
-        return sdx_for(compute, tiles, sdx_grain(TILE * TILE * width), run_tiles, &j);
+        return sdx_for(compute, tiles, sdx_grain(TILE * j.across_step * width), run_tiles, &j);
     }
     j.step = LINE_BYTES / width > 1 ? LINE_BYTES / width : 1;
     if (j.step > box->dim[inner]) j.step = box->dim[inner];
