@@ -132,12 +132,14 @@ static void reduce_dense_rows(const reduction *r, const sdx_reducer *kernel, sdx
 
 static void reduce_columns(const reduction *r, const sdx_reducer *kernel, int64_t base, int64_t columns, int64_t begin,
                            int64_t end, accumulator *acc, const double *shift, double *buffer) {
-    int64_t most = r->x->dtype == r->work ? INT64_MAX : 1, stride = r->along.stride[0][r->along.rank - 1];
+    const int64_t stride = r->along.stride[0][r->along.rank - 1];
+    /* Rows that follow each other are converted together. */
+    const int64_t most = r->x->dtype == r->work ? INT64_MAX : stride == columns ? PIECE / columns : 1;
     sdx_cursor at;
     sdx_cursor_seek(&r->along, begin, &at);
     for (int64_t k = begin, rows; k < end; k += rows, sdx_cursor_move(&r->along, &at, rows)) {
         rows = sdx_cursor_run(&r->along, &at, end - k < most ? end - k : most);
-        kernel->columns(elements(r, base + at.offset[0], columns, buffer), columns, rows, stride, acc, shift);
+        kernel->columns(elements(r, base + at.offset[0], columns * rows, buffer), columns, rows, stride, acc, shift);
     }
 }
 
