@@ -132,9 +132,11 @@ def rule_format():
 
 
 def rule_symbols():
-    """The shared library exports what the public header declares, and reaches nothing that prints or ends."""
+    """The shared library exports what the public headers declare, and reaches nothing that prints or ends."""
     library = os.path.join(BUILD, "libsardonyx.so")
-    declared = set(re.findall(r"(?<!define )SDX_API[^;]*?(\w+)\s*\(", without_comments(text_of("include/sardonyx.h"))))
+    declared = set()
+    for header in sources("include"):
+        declared |= set(re.findall(r"(?<!define )SDX_API[^;]*?(\w+)\s*\(", without_comments(text_of(header))))
     exported, needed = set(), set()
     for line in subprocess.run(["nm", "-D", library], text=True, capture_output=True, check=True).stdout.split("\n"):
         match = re.match(r"^\S*\s+([TUWw])\s+(\w+)", line)
