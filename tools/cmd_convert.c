@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sardonyx convert: ONNX in, ONNX out. */
+#include "runtime/train/train.h"
 #include "tools/cli.h"
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@ typedef struct options {
     cli_common common;
     cli_list files;
     const char *output, *external_data;
-    bool optimise;
+    bool optimise, fold_norms;
 } options;
 
 static sdx_status convert(const options *o, sdx_error *error) {
@@ -18,8 +19,12 @@ static sdx_status convert(const options *o, sdx_error *error) {
                              .threads = o->common.threads};
     sdx_model *model = NULL;
     SDX_TRY(sdx_model_open(o->files.items[0], &how, error, &model));
-    sdx_status status = sdx_model_save(model, o->output, o->external_data, error);
+    int folded = 0;
+    sdx_status status = o->fold_norms ? sdx_fold_norms(model, error, &folded) : SDX_OK;
+    if (!status) status = sdx_model_save(model, o->output, o->external_data, error);
     sdx_model_close(model);
+    if (!status && o->common.verbose && o->fold_norms)
+        fprintf(stderr, "%d BatchNormalization nodes are folded\n", folded);
     if (!status && o->common.verbose) fprintf(stderr, "'%s' is written\n", o->output);
     return status;
 }
@@ -29,6 +34,7 @@ int cmd_convert(const cli_command *self, int argc, char **argv) {
     const cli_option rows[] = {
         {"output", 'o', CLI_TEXT, &o.output, "OUT.onnx", "the file to write"},
         {"optimise", 0, CLI_FLAG, &o.optimise, NULL, "fold and prune, within standard ONNX"},
+        {"fold-norms", 0, CLI_FLAG, &o.fold_norms, NULL, "put BatchNormalization into the weights before it"},
         {"external-data", 0, CLI_TEXT, &o.external_data, "FILE", "weights go to this file in OUT's folder"},
     };
     int status = CLI_DONE;

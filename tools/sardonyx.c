@@ -16,7 +16,7 @@ static const cli_command commands[] = {
      "Measures loading, the first run, the runs after it, and memory.", cmd_bench},
     {"gradcheck", "MODEL [-c CONFIG.json] [--data FILE.npz] [--shape NAME=...]... [--json]",
      "Compares the gradients of a model with central differences.", cmd_gradcheck},
-    {"convert", "MODEL -o OUT.onnx [--optimise] [--external-data FILE]",
+    {"convert", "MODEL -o OUT.onnx [--optimise] [--fold-norms] [--external-data FILE]",
      "Loads a model, brings it to the newest form of its operators, and writes it as ONNX again.", cmd_convert},
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

@@ -86,5 +86,5 @@ sdx_status sdx_model_copy(const sdx_model *model, sdx_error *error, sdx_model **
         *out = copy;
     else
         sdx_model_close(copy);
-    return status;
+    return status != SDX_OK && error->status != SDX_OK ? error->status : status;
 }

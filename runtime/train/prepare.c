@@ -57,7 +57,7 @@ sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options,
     p.out = SDX_NEW(p.arena, sdx_prepared, error);
     if (!p.out) {
         sdx_model_close(inference);
-        return SDX_OUT_OF_MEMORY;
+        return sdx_prepare_failed(&p);
     }
     p.out->inference = inference;
     for (int k = 0; k < 3; k++) p.out->outputs[k] = p.out->evaluated[k] = SDX_NONE;
@@ -66,7 +66,7 @@ sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options,
         *out = p.out;
     else
         sdx_prepared_free(p.out);
-    return status;
+    return status != SDX_OK && error->status != SDX_OK ? error->status : status;
 }
 
 void sdx_prepared_free(sdx_prepared *prepared) {

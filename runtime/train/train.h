@@ -63,6 +63,9 @@ typedef struct sdx_coverage {
 sdx_status sdx_coverage_find(const sdx_graph *graph, const sdx_id *ys, int n_ys, const sdx_id *xs, int n_xs,
                              sdx_arena *arena, sdx_error *error, sdx_coverage *out);
 
+/* Puts every BatchNormalization that can go there into the weights before it: for export. *folded: how many. */
+sdx_status sdx_fold_norms(sdx_model *model, sdx_error *error, int *folded);
+
 /* A deep copy: graph, bodies, metadata, types; constants are shared. Values keep their ids and names, nodes their
  * order, so that ids of the original hold in the copy. Operators are resolved and bound again. */
 sdx_status sdx_model_copy(const sdx_model *model, sdx_error *error, sdx_model **out);

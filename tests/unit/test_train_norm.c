@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Modes of BatchNormalization in the training form, and what becomes of running statistics. */
+#include "runtime/train/fill.h"
 #include "tests/unit/train_support.h"
 #include <math.h>
 
@@ -211,12 +212,78 @@ static void a_layer_called_twice_updates_twice(void **state) {
     sdx_model_close(model);
 }
 
+static sdx_value *answer(const sdx_model *model, const sdx_value *x) {
+    sdx_session *session = new_session(model, 1);
+    sdx_binding in = {"x", (sdx_value *)(uintptr_t)x};
+    sdx_value *y = run_one(session, &in, 1, model->outputs[0].name);
+    sdx_session_destroy(session);
+    return y;
+}
+
+static sdx_id normalised(sdx_graph *g, const char *name, sdx_id x, int64_t channels) {
+    sdx_id in[5] = {x};
+    static const char *const leaves[] = {"scale", "bias", "mean", "var"};
+    for (int k = 1; k < 5; k++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s.%s", name, leaves[k - 1]);
+        float data[8];
+        for (int c = 0; c < 8; c++) data[c] = (float)k * 0.3f + (float)c * 0.1f;
+        in[k] = add_constant(g, text, SDX_F32, DIMS(channels), data);
+    }
+    return add_node(g, "BatchNormalization", name, 5, in);
+}
+
+/* Conv with groups, ConvTranspose, Gemm both ways, without bias and with; two norms in a row. One stays: its input is
+ * read elsewhere. */
+static void norms_fold_into_weights(void **state) {
+    (void)state;
+    sdx_model *model = new_model(), *folded = NULL;
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(2, 4, 3, 3));
+    sdx_id y = add_node(g, "Conv", "conv", IDS(x, weight(g, "cw", DIMS(4, 2, 3, 3)), weight(g, "cb", DIMS(4))));
+    set_int(g, g->nodes[0], "group", 2);
+    y = normalised(g, "bn1", normalised(g, "bn0", y, 4), 4);
+    y = normalised(g, "bn2", add_node(g, "ConvTranspose", "up", IDS(y, weight(g, "uw", DIMS(4, 3, 2, 2)))), 3);
+    y = add_node(g, "Flatten", "flat", 1, &y);
+    y = normalised(g, "bn3",
+                   add_node(g, "Gemm", "a", IDS(y, weight(g, "aw", DIMS(12, 5)), weight(g, "ab", DIMS(1, 5)))), 5);
+    y = add_node(g, "Gemm", "b", IDS(y, weight(g, "bw", DIMS(6, 5)), weight(g, "bb", DIMS(1))));
+    set_int(g, g->nodes[g->n_nodes - 1], "transB", 1);
+    sdx_id z = normalised(g, "bn4", y, 6);
+    sdx_id w = add_node(g, "Gemm", "c", IDS(z, weight(g, "w", DIMS(6, 2))));
+    sdx_id last = normalised(g, "bn5", w, 2);
+    add_output(g, add_node(g, "Add", "y", IDS(last, w)));
+    finish_model(model);
+    OK(sdx_model_copy(model, &test_error, &folded));
+    int n = 0;
+    OK(sdx_fold_norms(folded, &test_error, &n));
+    OK(sdx_graph_check(folded->graph, &test_error));
+    assert_int_equal(n, 5);
+    float data[72];
+    for (int k = 0; k < 72; k++) data[k] = (float)(k % 11) * 0.25f - 1;
+    sdx_value *in = new_tensor(SDX_F32, DIMS(2, 4, 3, 3), data), *a = answer(model, in), *b = answer(folded, in);
+    for (int k = 0; k < 4; k++) {
+        double p = sdx_tensor_element(&a->tensor, k), q = sdx_tensor_element(&b->tensor, k);
+        if (fabs(p - q) > 1e-5 * fabs(p)) fail_msg("element %d: %.9g, folded %.9g", k, p, q);
+    }
+    sdx_value_release(a);
+    sdx_value_release(b);
+    sdx_value_release(in);
+    sdx_model_close(folded);
+    sdx_model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(running_statistics_follow),           cmocka_unit_test(a_channel_of_one_value_is_refused),
-        cmocka_unit_test(known_shapes_are_refused_at_once),    cmocka_unit_test(each_mode),
-        cmocka_unit_test(a_frozen_layer_keeps_its_statistics), cmocka_unit_test(untracked_statistics_stay),
-        cmocka_unit_test(layers_have_modes_of_their_own),      cmocka_unit_test(instances_of_one_place_are_refused),
+        cmocka_unit_test(running_statistics_follow),
+        cmocka_unit_test(a_channel_of_one_value_is_refused),
+        cmocka_unit_test(known_shapes_are_refused_at_once),
+        cmocka_unit_test(each_mode),
+        cmocka_unit_test(a_frozen_layer_keeps_its_statistics),
+        cmocka_unit_test(untracked_statistics_stay),
+        cmocka_unit_test(norms_fold_into_weights),
+        cmocka_unit_test(layers_have_modes_of_their_own),
+        cmocka_unit_test(instances_of_one_place_are_refused),
         cmocka_unit_test(a_layer_called_twice_updates_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -292,6 +292,29 @@ static void what_has_no_gradient_is_listed(void **state) {
     sdx_model_close(model);
 }
 
+/* Every limit on memory from nothing to enough: refused cleanly, or done. */
+static void memory_may_end_anywhere(void **state) {
+    (void)state;
+    sdx_model *model = mlp();
+    const sdx_insert_options inserts[] = {{.kind = SDX_INSERT_BATCH_NORM, .after = "fc1"}};
+    sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
+    options.inserts = inserts;
+    options.n_inserts = 1;
+    options.head = (sdx_head_options){.replace = true, .classes = 4};
+    sdx_prepared *p = NULL;
+    size_t limit = 1;
+    for (; !p && limit < 4000000; limit += 1 + limit / 16) {
+        model->memory->limit = limit;
+        test_error = (sdx_error){0};
+        sdx_status status = sdx_prepare(model, &options, &test_error, &p);
+        if (status != SDX_OK && status != SDX_LIMIT) fail_msg("limit %zu: %s", limit, test_error.message);
+    }
+    assert_non_null(p);
+    sdx_prepared_free(p);
+    model->memory->limit = 0;
+    sdx_model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_match_as_globs),
@@ -306,6 +329,7 @@ int main(void) {
         cmocka_unit_test(patterns_choose_what_is_trained),
         cmocka_unit_test(the_output_of_the_loss_must_exist),
         cmocka_unit_test(what_has_no_gradient_is_listed),
+        cmocka_unit_test(memory_may_end_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
