@@ -16,6 +16,10 @@ static const char *name_with(char *out, size_t capacity, const sdx_variable *var
     return out;
 }
 
+static const char *pattern_of(const sdx_constraint_options *constraint) {
+    return constraint->match ? constraint->match : "*";
+}
+
 static sdx_id add_penalties(sdx_builder *b, int w, sdx_penalty_mode mode, sdx_id weight, sdx_id gradient) {
     const sdx_trainer *t = b->trainer;
     for (size_t k = 0; k < t->options.n_penalties; k++) {
@@ -59,7 +63,7 @@ static sdx_status emit_weight(sdx_builder *b, int w, sdx_id weight, sdx_id gradi
     SDX_TRY(b->patch.status);
     SDX_TRY(sdx_optimizer_emit(&b->patch, &t->options.optimizer, &update));
     for (size_t k = 0; k < t->options.n_constraints; k++)
-        if (sdx_variable_matches(variable, t->options.constraints[k].match))
+        if (sdx_variable_matches(variable, pattern_of(&t->options.constraints[k])))
             SDX_TRY(sdx_constraint_emit(&b->patch, &t->options.constraints[k], t->prepared->training->graph, variable,
                                         &update.new_w));
     sdx_builder_output(b, (sdx_port){SDX_PORT_VARIABLE, t->weights[w].variable, 0}, update.new_w,
@@ -75,7 +79,7 @@ static sdx_status emit_weight(sdx_builder *b, int w, sdx_id weight, sdx_id gradi
 
 static sdx_status check_constraints(const sdx_trainer *t, sdx_error *error) {
     for (size_t k = 0; k < t->options.n_constraints; k++) {
-        const char *pattern = t->options.constraints[k].match;
+        const char *pattern = pattern_of(&t->options.constraints[k]);
         bool found = false;
         for (int v = 0; v < t->prepared->n_variables; v++)
             found |= sdx_variable_matches(&t->prepared->variables[v], pattern);
