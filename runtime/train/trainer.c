@@ -261,8 +261,7 @@ sdx_status sdx_trainer_fit_limit(sdx_trainer *t, sdx_error *error) {
     size_t limit = t->options.memory_limit, used = 0, peak = 0;
     if (limit == 0) return SDX_OK;
     sdx_trainer_bytes(t, &used, &peak);
-    if (used > limit)
-        return sdx_fail(error, SDX_LIMIT, "the trainer holds %zu bytes; the limit is %zu", used, limit);
+    if (used > limit) return sdx_fail(error, SDX_LIMIT, "the trainer holds %zu bytes; the limit is %zu", used, limit);
     t->memory->limit = limit - (used - sdx_memory_used(t->memory));
     return SDX_OK;
 }

@@ -48,9 +48,9 @@ int main(int argc, char **argv) {
     fit.progress = tell, fit.context = &accuracy;
     sdx_status status = sdx_model_open(argv[1], &plain, &error, &model);
     for (int k = 0; k < 2 && !status; k++) {
-        status = sdx_value_borrow(SDX_F32, 4, (int64_t[]){SAMPLES, 1, SIDE, SIDE}, pixels[k], &error, &data[k][0].value);
-        if (!status)
-            status = sdx_value_borrow(SDX_I64, 1, (int64_t[]){SAMPLES}, labels[k], &error, &data[k][1].value);
+        status =
+            sdx_value_borrow(SDX_F32, 4, (int64_t[]){SAMPLES, 1, SIDE, SIDE}, pixels[k], &error, &data[k][0].value);
+        if (!status) status = sdx_value_borrow(SDX_I64, 1, (int64_t[]){SAMPLES}, labels[k], &error, &data[k][1].value);
     }
     if (!status) status = sdx_trainer_create(model, &how, &error, &trainer);
     for (size_t k = 0; sdx_trainer_note(trainer, k); k++) printf("%s\n", sdx_trainer_note(trainer, k));
