@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ops/grad.h"
+#include <string.h>
 
 sdx_id sdx_emit3(sdx_patch *patch, const char *op_type, sdx_id a, sdx_id b, sdx_id c) {
     return sdx_patch_node(patch, "", op_type, 3, (sdx_id[]){a, b, c}, 1)->out[0];
@@ -76,4 +77,11 @@ sdx_status sdx_reshape_gradient(sdx_grad *grad, const void *params) {
     grad->exact = true;
     grad->dX[0] = sdx_grad_reshape(grad->patch, grad->dY[0], grad->node->in[0]);
     return grad->patch->status;
+}
+
+const sdx_type *sdx_grad_shaped(const sdx_patch *patch, sdx_id shape, const sdx_type *otherwise) {
+    const int producer = patch->graph->values[shape].producer;
+    if (producer < 0 || sdx_type_concrete(otherwise)) return otherwise;
+    const sdx_node *node = patch->graph->nodes[producer];
+    return strcmp(node->op_type, "Shape") == 0 && node->n_attrs == 0 ? sdx_grad_type(patch, node->in[0]) : otherwise;
 }

@@ -40,6 +40,9 @@ sdx_id sdx_grad_others(sdx_patch *patch, sdx_id x, sdx_id zeros, sdx_id product)
 sdx_id sdx_grad_nonzero(sdx_patch *patch, sdx_id x, sdx_id like);
 sdx_id sdx_grad_is_zero(sdx_patch *patch, sdx_id x, sdx_id like);
 
+/* The type of a value whose shape is `shape`: that of the tensor it was taken from, else `otherwise`. */
+const sdx_type *sdx_grad_shaped(const sdx_patch *patch, sdx_id shape, const sdx_type *otherwise);
+
 /* Functions that are constant between their jumps: nothing flows. */
 sdx_status sdx_flat_gradient(sdx_grad *grad, const void *params);
 /* Input 0 under another shape. */

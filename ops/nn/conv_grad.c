@@ -3,6 +3,7 @@
  * ConvGradWeight(X, dY, shape of W) is a convolution of X with dY whose strides and dilations have changed places and
  * whose images are the channels. Both are linear in each factor, so they are each other's gradients. dY of
  * ConvGradWeight may end before X does: the outputs that follow count nothing. */
+#include "ops/grad.h"
 #include "ops/nn/convolve_back.h"
 #include <inttypes.h>
 
@@ -158,7 +159,8 @@ static sdx_status input_expand(sdx_patch *patch, const sdx_node *node, const voi
     const sdx_conv_params *p = params;
     steps s;
     int64_t extra[SDX_MAX_SPATIAL];
-    SDX_TRY(find_steps(patch, p, type_of(patch, node->out[0]), type_of(patch, node->in[1]), &s));
+    SDX_TRY(find_steps(patch, p, sdx_grad_shaped(patch, node->in[2], type_of(patch, node->out[0])),
+                       type_of(patch, node->in[1]), &s));
     for (int d = 0; d < s.rank; d++) extra[d] = s.stride[d] - 1;
     sdx_node *whole = sdx_patch_node(patch, "", "ConvTranspose", 2, node->in, 1);
     sdx_patch_ints(patch, whole, "strides", s.stride, (size_t)s.rank);

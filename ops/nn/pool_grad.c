@@ -254,7 +254,7 @@ static sdx_status spread_compute(sdx_compute *compute, const void *params) {
 static sdx_status spread_expand(sdx_patch *patch, const sdx_node *node, const void *params) {
     static const char *const mean_only[] = {"mean"}, *const sums[] = {"mean", "count_include_pad"};
     const back_params *p = params;
-    const sdx_type *y = sdx_grad_type(patch, node->out[0]);
+    const sdx_type *y = sdx_grad_shaped(patch, node->in[1], sdx_grad_type(patch, node->out[0]));
     sdx_pooling pooling;
     int64_t one_plane[SDX_MAX_RANK] = {-1, 1}, extra[SDX_MAX_SPATIAL];
     SDX_TRY(relate(patch->error, p, y, sdx_grad_type(patch, node->in[0]), "X", &pooling));

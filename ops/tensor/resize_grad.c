@@ -131,7 +131,8 @@ static sdx_id matrix(sdx_patch *patch, const sdx_resize_params *p, const sdx_res
 /* A product with a matrix of weights for each axis that changes; the shapes must be known. */
 static sdx_status back_expand(sdx_patch *patch, const sdx_node *node, const void *params) {
     const sdx_resize_params *p = params;
-    const sdx_type *dy = sdx_grad_type(patch, node->in[DY]), *dx = sdx_grad_type(patch, node->out[0]);
+    const sdx_type *dy = sdx_grad_type(patch, node->in[DY]),
+                   *dx = sdx_grad_shaped(patch, node->in[SHAPE], sdx_grad_type(patch, node->out[0]));
     const sdx_tensor *in[SIZES + 1] = {NULL};
     sdx_resize_axis axis[SDX_MAX_RANK];
     int64_t dims[SDX_MAX_RANK];

@@ -63,6 +63,7 @@ typedef struct how {
     int chain;           /* >= 0: a second node reads the first one's output as this input */
     bool again;          /* the results are those of a second run of the session */
     sdx_optimise optimise;
+    bool portable;      /* internal operators are written out as standard ones; UNSUPPORTED where one cannot be */
     sdx_value *weights; /* not NULL: out[k] is d(sum of weights * output 0) / d(input k), where differentiable() */
 } how;
 /* Builds, loads, runs once. out[] get one reference each (NULL where not asked for). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A one-node model (two nodes in a chain) built in memory, loaded as a file's would be, and run once. */
 #include "runtime/load/load.h"
+#include "runtime/train/expand_internal.h"
 #include "tests/ops/harness/harness.h"
 #include <stdio.h>
 #include <string.h>
@@ -137,7 +138,9 @@ sdx_status run_model(const stage *s, const how *h, sdx_value *const *override, s
     memset(out, 0, MAX_ARGS * sizeof *out);
     sdx_status status = sdx_model_create("case", 0, error, &model);
     if (status == SDX_OK) status = build(s, h, override, model, error);
+    if (h->portable) options.optimise = SDX_OPTIMISE_NONE;
     if (status == SDX_OK) status = sdx_load_finish(model, &options, error);
+    if (status == SDX_OK && h->portable) status = sdx_expand_internal(model->graph, error);
     if (status == SDX_OK) status = sdx_session_create(model, &run, error, &session);
     if (status == SDX_OK) status = run_session(s, h, override, session, out, error);
     sdx_session_destroy(session);
