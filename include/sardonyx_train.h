@@ -339,7 +339,8 @@ SDX_API sdx_status sdx_trainer_gradients(sdx_trainer *trainer, const sdx_binding
                                          sdx_step_result *result, sdx_error *error);
 /* Tells the schedule that an epoch has ended. `metric`: the watched value, for PLATEAU. */
 SDX_API sdx_status sdx_trainer_end_epoch(sdx_trainer *trainer, double metric, sdx_error *error);
-/* Statistics of inserted BatchNormalization, from a batch that represents the data; before the first step. */
+/* Statistics of inserted BatchNormalization, from a batch that represents the data; before the first step. Where none
+ * was inserted: running statistics become those of the batch, at any time. */
 SDX_API sdx_status sdx_trainer_calibrate(sdx_trainer *trainer, const sdx_binding *batch, size_t n, sdx_error *error);
 
 typedef enum sdx_role {

@@ -55,20 +55,33 @@ static bool name_is_taken(const sdx_graph *graph, const char *name) {
     return false;
 }
 
+/* Inputs of the graph are variables, in the ids of the training form or the exported one, or the batch's in order. */
+static void tie_inputs(sdx_builder *b, bool training) {
+    const sdx_prepared *prepared = b->trainer->prepared;
+    for (int k = 0, n_batch = 0; k < b->graph->n_inputs; k++) {
+        int found = -1;
+        for (int v = 0; v < prepared->n_variables && found < 0; v++) {
+            const sdx_variable *variable = &prepared->variables[v];
+            if ((training ? variable->id : variable->exported) == b->graph->inputs[k]) found = v;
+        }
+        sdx_builder_tie(b, k,
+                        found >= 0 ? (sdx_port){SDX_PORT_VARIABLE, found, 0} : (sdx_port){SDX_PORT_BATCH, n_batch, 0});
+        n_batch += found < 0;
+    }
+}
+
+sdx_status sdx_builder_tie_training(sdx_builder *b) {
+    tie_inputs(b, true);
+    return b->patch.status;
+}
+
 sdx_status sdx_builder_free_variables(sdx_builder *b, sdx_id *ids) {
     const sdx_prepared *prepared = b->trainer->prepared;
     for (int v = 0; v < prepared->n_variables; v++) {
         if (ids) ids[v] = prepared->variables[v].exported;
         SDX_TRY(sticky(b, sdx_graph_make_input(b->graph, prepared->variables[v].exported, b->error)));
     }
-    for (int k = 0, n_batch = 0; k < b->graph->n_inputs; k++) {
-        int found = -1;
-        for (int v = 0; v < prepared->n_variables && found < 0; v++)
-            if (prepared->variables[v].exported == b->graph->inputs[k]) found = v;
-        sdx_builder_tie(b, k,
-                        found >= 0 ? (sdx_port){SDX_PORT_VARIABLE, found, 0} : (sdx_port){SDX_PORT_BATCH, n_batch, 0});
-        n_batch += found < 0;
-    }
+    tie_inputs(b, false);
     return b->patch.status;
 }
 

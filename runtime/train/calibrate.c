@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * An inserted BatchNormalization starts as the statistics of its input, with the scale and bias that undo them: mean m,
- * variance v, scale (v + epsilon)^.5, bias m. Each leaves the output as it is, so one pass finds them all. */
+ * variance v, scale (v + epsilon)^.5, bias m. Each leaves the output as it is, so one pass finds them all. Where none
+ * was inserted, running statistics become those of the batch: the training form once, with momentum 0. */
 #include "runtime/train/trainer.h"
 #include <math.h>
 #include <stdlib.h>
@@ -28,6 +29,22 @@ static sdx_status emit_statistics(sdx_builder *b) {
         sdx_id squared = sdx_emit2(&b->patch, "Mul", centred, centred);
         sdx_builder_output(b, (sdx_port){SDX_PORT_OUTPUT, 2 * k, 0}, mean_of(&b->patch, x, axes, n, 0), NULL);
         sdx_builder_output(b, (sdx_port){SDX_PORT_OUTPUT, 2 * k + 1, 0}, mean_of(&b->patch, squared, axes, n, 0), NULL);
+    }
+    return b->patch.status;
+}
+
+static sdx_status emit_running(sdx_builder *b) {
+    const sdx_prepared *prepared = b->trainer->prepared;
+    SDX_TRY(sdx_builder_tie_training(b));
+    for (int v = 0, n = 0; v < prepared->n_variables; v++) {
+        sdx_id next = prepared->variables[v].next;
+        if (next == SDX_NONE) continue;
+        const sdx_node *old = b->graph->nodes[b->graph->values[next].producer];
+        static const char *const momentum[] = {"momentum"};
+        sdx_node *fresh = sdx_patch_node(&b->patch, old->domain, old->op_type, old->n_in, old->in, 1);
+        sdx_patch_attrs_of(&b->patch, fresh, old, momentum, 1);
+        sdx_patch_float(&b->patch, fresh, "momentum", 0);
+        sdx_builder_output(b, (sdx_port){SDX_PORT_OUTPUT, n++, 0}, fresh->out[0], NULL);
     }
     return b->patch.status;
 }
@@ -62,6 +79,15 @@ static sdx_status set_next(sdx_trainer *t, int variable, const sdx_tensor *from,
     return SDX_OK;
 }
 
+static sdx_status take_running(sdx_trainer *t, sdx_value *const *statistics, sdx_error *error) {
+    const sdx_prepared *prepared = t->prepared;
+    for (int v = 0, n = 0; v < prepared->n_variables; v++)
+        if (prepared->variables[v].next != SDX_NONE) SDX_TRY(set_next(t, v, &statistics[n++]->tensor, 0, false, error));
+    for (int v = 0; v < prepared->n_variables; v++)
+        if (prepared->variables[v].next != SDX_NONE) sdx_cell_advance(&t->variables[v], t->memory);
+    return SDX_OK;
+}
+
 static sdx_status take_statistics(sdx_trainer *t, sdx_value *const *statistics, sdx_error *error) {
     const sdx_prepared *prepared = t->prepared;
     for (int k = 0; k < prepared->n_inserted; k++) {
@@ -82,9 +108,11 @@ static sdx_status take_statistics(sdx_trainer *t, sdx_value *const *statistics, 
 
 static sdx_status build(sdx_trainer *t, sdx_program *program, sdx_error *error) {
     sdx_builder b;
-    sdx_status status = sdx_builder_begin(&b, t, t->prepared->inference, NULL, error);
-    if (!status) status = sdx_builder_free_variables(&b, NULL);
-    if (!status) status = emit_statistics(&b);
+    bool inserted = t->prepared->n_inserted > 0;
+    sdx_status status =
+        sdx_builder_begin(&b, t, inserted ? t->prepared->inference : t->prepared->training, NULL, error);
+    if (!status && inserted) status = sdx_builder_free_variables(&b, NULL);
+    if (!status) status = inserted ? emit_statistics(&b) : emit_running(&b);
     if (!status) status = sdx_builder_finish(&b, program);
     sdx_builder_drop(&b);
     return status;
@@ -93,19 +121,22 @@ static sdx_status build(sdx_trainer *t, sdx_program *program, sdx_error *error) 
 sdx_status sdx_trainer_take_calibration(sdx_trainer *t, sdx_error *error) {
     sdx_error own = {0};
     sdx_program program = {.model = NULL};
+    bool inserted = t->prepared->n_inserted > 0;
     size_t n = 2 * (size_t)t->prepared->n_inserted;
     if (!error) error = &own;
+    for (int v = 0; !inserted && v < t->prepared->n_variables; v++) n += t->prepared->variables[v].next != SDX_NONE;
     if (n == 0)
-        return sdx_fail(error, SDX_ARGUMENT, "there is nothing to calibrate: no BatchNormalization was inserted");
-    if (t->schedule.step > 0 || t->micro > 0)
-        return sdx_fail(error, SDX_ARGUMENT, "calibration comes before the first step");
+        return sdx_fail(error, SDX_ARGUMENT,
+                        "there is nothing to calibrate: no BatchNormalization was inserted or follows its batches");
+    if (inserted && (t->schedule.step > 0 || t->micro > 0))
+        return sdx_fail(error, SDX_ARGUMENT, "calibration of what was inserted comes before the first step");
     sdx_value **statistics = calloc(n, sizeof *statistics + sizeof(bool));
     if (!statistics) return sdx_fail(error, SDX_OUT_OF_MEMORY, "room for %zu tensors asked for", n);
     bool *wanted = (bool *)(statistics + n);
     for (size_t k = 0; k < n; k++) wanted[k] = true;
     sdx_status status = build(t, &program, error);
     if (!status) status = sdx_program_run(t, &program, &t->batch, NULL, wanted, statistics, error);
-    if (!status) status = take_statistics(t, statistics, error);
+    if (!status) status = inserted ? take_statistics(t, statistics, error) : take_running(t, statistics, error);
     for (size_t k = 0; k < n; k++) sdx_value_release(statistics[k]);
     free(statistics);
     sdx_program_clear(&program);

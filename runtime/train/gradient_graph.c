@@ -24,19 +24,10 @@ typedef struct emission {
 static sdx_status tie_inputs(emission *e) {
     const sdx_prepared *prepared = e->t->prepared;
     sdx_graph *graph = e->b->graph;
-    int n_batch = 0;
     e->ids->variable = SDX_NEW_ARRAY(graph->arena, sdx_id, prepared->n_variables, e->b->error);
     if (!e->ids->variable) return e->b->error->status;
     for (int v = 0; v < prepared->n_variables; v++) e->ids->variable[v] = prepared->variables[v].id;
-    for (int k = 0; k < graph->n_inputs; k++) {
-        int found = -1;
-        for (int v = 0; v < prepared->n_variables && found < 0; v++)
-            if (prepared->variables[v].id == graph->inputs[k]) found = v;
-        sdx_builder_tie(e->b, k,
-                        found >= 0 ? (sdx_port){SDX_PORT_VARIABLE, found, 0} : (sdx_port){SDX_PORT_BATCH, n_batch, 0});
-        n_batch += found < 0;
-    }
-    return e->patch->status;
+    return sdx_builder_tie_training(e->b);
 }
 
 /* The batch input of index k. */

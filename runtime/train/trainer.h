@@ -177,6 +177,8 @@ void sdx_builder_tie(sdx_builder *builder, int k, sdx_port port);
 /* In a copy of the inference form: variables become inputs, and every input has its port. ids: per variable, or NULL.
  */
 sdx_status sdx_builder_free_variables(sdx_builder *builder, sdx_id *ids);
+/* Of the training form, where variables are inputs already: ties them and the batch. */
+sdx_status sdx_builder_tie_training(sdx_builder *builder);
 void sdx_builder_output(sdx_builder *builder, sdx_port port, sdx_id id, const char *name);
 sdx_id sdx_builder_dial(sdx_builder *builder, int dial, sdx_dtype dtype);
 /* Passes, session. Takes the model over. */
