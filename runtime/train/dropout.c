@@ -135,31 +135,6 @@ static void take_out(sdx_patch *patch, const sdx_node *node, const int32_t *uses
     sdx_patch_remove(patch, node);
 }
 
-static bool is_dead(const sdx_node *node, const int32_t *uses) {
-    for (int k = 0; k < node->n_out; k++)
-        if (node->out[k] != SDX_NONE && uses[node->out[k]]) return false;
-    return true;
-}
-
-/* What drew the masks. What the loss reads stays, whether it is an output or not. */
-static sdx_status remove_dead(sdx_preparation *p) {
-    sdx_patch patch;
-    int32_t *uses = SDX_NEW_ARRAY(p->arena, int32_t, p->graph->n_values, p->error);
-    if (!uses) return sdx_prepare_failed(p);
-    sdx_graph_count_uses(p->graph, uses);
-    for (int k = 0; k < 3; k++)
-        if (p->out->evaluated[k] != SDX_NONE) uses[p->out->evaluated[k]]++;
-    sdx_patch_begin(&patch, p->graph, p->error);
-    for (int k = p->graph->n_nodes - 1; k >= 0; k--) {
-        const sdx_node *node = p->graph->nodes[k];
-        if (!is_dead(node, uses)) continue;
-        for (int i = 0; i < node->n_in; i++)
-            if (node->in[i] != SDX_NONE) uses[node->in[i]]--;
-        sdx_patch_remove(&patch, node);
-    }
-    return sdx_patch_commit(&patch);
-}
-
 sdx_status sdx_prepare_dropout_export(sdx_preparation *p) {
     sdx_prepared *out = p->out;
     sdx_patch patch;
@@ -178,7 +153,8 @@ sdx_status sdx_prepare_dropout_export(sdx_preparation *p) {
         out->inserted[k].input = input[0];
     }
     if (!counts[1]) return SDX_OK;
-    SDX_TRY(remove_dead(p));
+    /* What drew the masks goes; what the loss reads stays, whether it is an output or not. */
+    SDX_TRY(sdx_drop_dead(p->graph, out->evaluated, 3, p->error));
     return sdx_prepare_note(p,
                             "%d dropout%s drawn by RandomUniformLike drop%s in training; the exported model has none",
                             counts[1], counts[1] > 1 ? "s" : "", counts[1] > 1 ? "" : "s");

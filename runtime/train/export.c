@@ -20,6 +20,7 @@ static sdx_status write_file(const sdx_trainer *t, const char *path, const char 
     sdx_model *model = NULL;
     SDX_TRY(sdx_model_copy(t->prepared->inference, error, &model));
     sdx_status status = put_values(t, model->graph);
+    if (!status) status = sdx_drop_dead(model->graph, NULL, 0, error); /* what only the loss read */
     if (!status) status = sdx_load_save(model, path, external_data, error);
     sdx_model_close(model);
     return status;

@@ -63,6 +63,8 @@ typedef struct sdx_coverage {
 sdx_status sdx_coverage_find(const sdx_graph *graph, const sdx_id *ys, int n_ys, const sdx_id *xs, int n_xs,
                              sdx_arena *arena, sdx_error *error, sdx_coverage *out);
 
+/* Removes the nodes of a main graph that neither an output nor one of keep[] needs. */
+sdx_status sdx_drop_dead(sdx_graph *graph, const sdx_id *keep, int n_keep, sdx_error *error);
 /* Puts every BatchNormalization that can go there into the weights before it: for export. *folded: how many. */
 sdx_status sdx_fold_norms(sdx_model *model, sdx_error *error, int *folded);
 

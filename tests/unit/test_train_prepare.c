@@ -152,6 +152,32 @@ static void other_softmaxes_stay(void **state) {
     sdx_model_close(model);
 }
 
+/* sigmoid(z).squeeze(-1): the loss reads z.squeeze(-1). */
+static void an_activation_behind_views_is_bypassed(void **state) {
+    (void)state;
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(-1, 4));
+    sdx_id z = add_node(g, "MatMul", "z", IDS(x, weight(g, "w", DIMS(4, 1))));
+    sdx_id s = add_node(g, "Sigmoid", "s", 1, &z), axes = add_constant(g, "axes", SDX_I64, DIMS(1), (int64_t[]){-1});
+    add_output(g, add_node(g, "Squeeze", "p", IDS(s, axes)));
+    finish_model(model);
+    sdx_train_options options = training(SDX_LOSS_BCE_WITH_LOGITS);
+    sdx_prepared *p = prepared(model, &options);
+    const sdx_graph *forms[] = {p->training->graph, p->inference->graph};
+    const sdx_id reads[] = {p->outputs[0], p->evaluated[0]};
+    for (int k = 0; k < 2; k++) {
+        const sdx_node *squeeze = forms[k]->nodes[forms[k]->values[reads[k]].producer];
+        assert_string_equal(squeeze->op_type, "Squeeze");
+        assert_string_equal(forms[k]->values[squeeze->in[0]].name, "z");
+        assert_int_equal(forms[k]->values[reads[k]].type.rank, 1);
+    }
+    OK(sdx_drop_dead(p->inference->graph, NULL, 0, &test_error));
+    assert_int_equal(p->inference->graph->n_nodes, 3);
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+}
+
 static void dropout_drops_in_training_alone(void **state) {
     (void)state;
     sdx_model *model = mlp();
@@ -323,6 +349,7 @@ int main(void) {
         cmocka_unit_test(the_final_softmax_is_bypassed),
         cmocka_unit_test(softmax_of_old_opsets_is_bypassed),
         cmocka_unit_test(other_softmaxes_stay),
+        cmocka_unit_test(an_activation_behind_views_is_bypassed),
         cmocka_unit_test(dropout_drops_in_training_alone),
         cmocka_unit_test(dropout_of_ones_drops_channels),
         cmocka_unit_test(dropout_with_a_mask_of_floats_drops),
