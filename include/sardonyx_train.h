@@ -293,6 +293,7 @@ typedef struct sdx_train_options {
     int64_t early_stop_patience; /* 5 */
     int64_t checkpoint_every;    /* of sdx_trainer_fit, where its own options say nothing: steps; 0: each epoch */
     int checkpoint_keep;         /* 1 */
+    bool fold_norms; /* sdx_trainer_export_model puts BatchNormalization into the weights before it, where it can */
 } sdx_train_options;
 
 /* Options from the JSON text of a configuration file: its keys are these members (`batch`, `optimizer.lr`, `clip.norm`,

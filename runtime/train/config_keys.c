@@ -76,6 +76,7 @@ static const key normalization[] = {
     {"running_var", KEY_WORD, AT(running_var),
      .words = WORDS({"auto", SDX_RUNNING_VAR_AUTO}, {"unbiased", SDX_RUNNING_VAR_UNBIASED},
                     {"population", SDX_RUNNING_VAR_POPULATION})},
+    {"fold", KEY_BOOL, AT(fold_norms)},
     END};
 
 #undef OWNER

@@ -19,7 +19,9 @@ static sdx_status put_values(const sdx_trainer *t, sdx_graph *graph) {
 static sdx_status write_file(const sdx_trainer *t, const char *path, const char *external_data, sdx_error *error) {
     sdx_model *model = NULL;
     SDX_TRY(sdx_model_copy(t->prepared->inference, error, &model));
+    int folded = 0;
     sdx_status status = put_values(t, model->graph);
+    if (!status && t->options.fold_norms) status = sdx_fold_norms(model, error, &folded);
     if (!status) status = sdx_drop_dead(model->graph, NULL, 0, error); /* what only the loss read */
     if (!status) status = sdx_load_save(model, path, external_data, error);
     sdx_model_close(model);

@@ -3,6 +3,7 @@
  * inserted normalisations, frozen parts, labels of several types. */
 #include "runtime/base/half.h"
 #include "tests/unit/trainer_nets.h"
+#include <unistd.h>
 
 /* ---- Element types --------------------------------------------------------------------------------------------- */
 
@@ -153,6 +154,20 @@ static double apart(sdx_trainer *a, sdx_trainer *b, const net_batch *batch) {
     return most;
 }
 
+/* The written model, which the trainer has tried, has no BatchNormalization. */
+static void expect_folded(sdx_trainer *trainer) {
+    char path[] = "/tmp/sdx_trainer_forms_XXXXXX";
+    sdx_model_options plain = {.size = sizeof plain, .optimise = SDX_OPTIMISE_NONE};
+    sdx_model *written = NULL;
+    close(mkstemp(path));
+    OK(sdx_trainer_export_model(trainer, path, NULL, &test_error));
+    OK(sdx_model_open(path, &plain, &test_error, &written));
+    unlink(path);
+    for (int k = 0; k < written->graph->n_nodes; k++)
+        assert_string_not_equal(written->graph->nodes[k]->op_type, "BatchNormalization");
+    sdx_model_close(written);
+}
+
 /* Calibrated, a new BatchNormalization leaves the output as it was; then it learns. */
 static void test_calibrate(void **state) {
     (void)state;
@@ -165,6 +180,7 @@ static void test_calibrate(void **state) {
     assert_int_equal(sdx_trainer_calibrate(plain, batch.bindings, 1, &error), SDX_ARGUMENT);
     options.inserts = &insert;
     options.n_inserts = 1;
+    options.fold_norms = true;
     sdx_trainer *inserted = new_trainer(model, &options);
     if (!(apart(plain, inserted, &batch) < 1e-12)) fail_msg("inserting changed the output");
     OK(sdx_trainer_calibrate(inserted, batch.bindings, 1, &test_error));
@@ -172,6 +188,7 @@ static void test_calibrate(void **state) {
     double first = step(inserted, &batch).loss, last = first;
     for (int k = 0; k < 50; k++) last = step(inserted, &batch).loss;
     if (!(last < .7 * first)) fail_msg("the loss went from %g to %g", first, last);
+    expect_folded(inserted);
     error = (sdx_error){0};
     assert_int_equal(sdx_trainer_calibrate(inserted, batch.bindings, 1, &error), SDX_ARGUMENT);
     CONTAINS(error.message, "before the first step");
