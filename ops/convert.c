@@ -168,6 +168,10 @@ void sdx_convert(const struct sdx_kernels *kernels, sdx_dtype from, const void *
         kernels->f32_from_f64(x, y, n);
         return;
     }
+    if (from == SDX_F32 && to == SDX_F64 && kernels) {
+        kernels->f64_from_f32(x, y, n);
+        return;
+    }
     int64_t x_size = (int64_t)sdx_dtype_size(from), y_size = (int64_t)sdx_dtype_size(to);
     for (int64_t k = 0; k < n; k += BLOCK)
         convert_block(kernels, from, (const char *)x + k * x_size, to, (char *)y + k * y_size,

@@ -273,7 +273,24 @@ sdx_status sdx_move_all(sdx_compute *compute, const sdx_tensor *from, const sdx_
     return sdx_move_run(compute, &move);
 }
 
+/* All in [-size, size), without a branch for each. */
+#define FIT(name, T)                                                                                                   \
+    static bool name(const T *index, int64_t n, int64_t size) {                                                        \
+        uint64_t outside = 0;                                                                                          \
+        for (int64_t i = 0; i < n; i++) outside |= (uint64_t)(int64_t)index[i] + (uint64_t)size >= 2 * (uint64_t)size; \
+        return !outside;                                                                                               \
+    }
+FIT(fit_i32, int32_t)
+FIT(fit_i64, int64_t)
+
+static bool indices_fit(const sdx_tensor *indices, int64_t size) {
+    if (size > INT32_MAX) return false;
+    if (indices->dtype == SDX_I32) return fit_i32(indices->data, indices->count, size);
+    return indices->dtype == SDX_I64 && fit_i64(indices->data, indices->count, size);
+}
+
 sdx_status sdx_check_indices(sdx_error *error, const char *name, const sdx_tensor *indices, int64_t size) {
+    if (indices_fit(indices, size)) return SDX_OK;
     for (int64_t i = 0; i < indices->count; i++) {
         int64_t index = sdx_index_at(indices, i);
         if (index < -size || index >= size)

@@ -2,6 +2,7 @@
  * CumSum, CumProd: running sums and products along an axis; exclusive leaves the element itself out, reverse runs from
  * the end. Floats run in f64 and are rounded at each element, integers wrap. */
 #include "ops/grad.h"
+#include "ops/kernels/elementwise.h"
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include "ops/move.h"
@@ -36,16 +37,12 @@ typedef struct cumulate_task {
     sdx_dtype work; /* F64 or I64 (for u64 too: the arithmetic is the same) */
 } cumulate_task;
 
-/* columns: sum[i] takes x[i] in; y[i] is the sum after, or before. line: the elements of one line, in either direction.
- */
+/* The elements of one line, in either direction. */
 #define CUMULATE(name, T)                                                                                              \
     static inline T name##_step(const cumulate_params *p, T x, T *sum) {                                               \
         T before = *sum;                                                                                               \
         *sum = p->product ? before * x : before + x;                                                                   \
         return p->exclusive ? before : *sum;                                                                           \
-    }                                                                                                                  \
-    static void name##_columns(const cumulate_params *p, const T *x, T *sum, T *y, int64_t n) {                        \
-        for (int64_t i = 0; i < n; i++) y[i] = name##_step(p, x[i], &sum[i]);                                          \
     }                                                                                                                  \
     static void name##_line(const cumulate_params *p, const T *x, T *sum, T *y, int64_t n) {                           \
         T running = *sum;                                                                                              \
@@ -101,16 +98,18 @@ static void cumulate_line(const cumulate_task *task, int64_t base) {
 
 /* n neighbouring lines, from element `base` on. */
 static void cumulate_columns(const cumulate_task *task, int64_t base, int64_t n) {
-    cells x, y, sum;
+    cells x, sum;
+    const bool exclusive = task->params->exclusive;
+    const sdx_binary_fn step =
+        task->kernels->binary(task->params->product ? SDX_BINARY_Mul : SDX_BINARY_Add, task->work);
     start(task, &sum, n);
     for (int64_t j = 0; j < task->view.n; j++) {
-        int64_t k = task->params->reverse ? task->view.n - 1 - j : j;
-        read_cells(task, base + k * task->view.inner, n, &x);
-        if (task->work == SDX_F64)
-            f64_columns(task->params, x.f, sum.f, y.f, n);
-        else
-            i64_columns(task->params, x.i, sum.i, y.i, n);
-        write_cells(task, base + k * task->view.inner, n, &y);
+        const int64_t k = task->params->reverse ? task->view.n - 1 - j : j, at = base + k * task->view.inner;
+        if (exclusive) write_cells(task, at, n, &sum);
+        if (exclusive && j + 1 == task->view.n) return;
+        read_cells(task, at, n, &x);
+        step(&sum, 1, &x, 1, &sum, n);
+        if (!exclusive) write_cells(task, at, n, &sum);
     }
 }
 

@@ -5,6 +5,7 @@
  * elements the first one gives the index. */
 #include "ops/nn/pool.h"
 #include "ops/kernels/elementwise.h"
+#include "ops/loop.h"
 #include "runtime/base/half.h"
 #include <math.h>
 #include <string.h>
@@ -349,24 +350,34 @@ static void put(sdx_dtype dtype, void *y, int64_t k, double v) {
         ((uint16_t *)y)[k] = dtype == SDX_F16 ? sdx_f16_from_f64(v) : sdx_bf16_from_f64(v);
 }
 
+/* The reducer whose result root() finishes; COUNT: powers that none of them takes. */
+static sdx_reducer_id reducer_of(const global_job *job) {
+    if (job->kind == SDX_POOL_MAX) return SDX_REDUCER_MAX;
+    if (job->kind == SDX_POOL_AVERAGE) return SDX_REDUCER_SUM;
+    return job->p == 1 ? SDX_REDUCER_SUM_ABS : job->p == 2 ? SDX_REDUCER_SUM_SQUARE : SDX_REDUCER_COUNT;
+}
+
 static double reduce_plane(const global_job *job, int64_t plane) {
+    enum { PIECE = 256 };
     const int64_t start = plane * job->n;
-    if (job->kind == SDX_POOL_MAX) {
-        double most = -(double)INFINITY;
-        for (int64_t k = 0; k < job->n && !isnan(most); k++) {
-            const double v = get(job->dtype, job->x, start + k);
-            if (v > most || isnan(v)) most = v;
+    const sdx_dtype work = sdx_work_dtype(job->dtype);
+    const size_t size = sdx_dtype_size(job->dtype);
+    const sdx_reducer_id id = reducer_of(job);
+    double total = id == SDX_REDUCER_MAX ? -(double)INFINITY : 0;
+    if (id == SDX_REDUCER_COUNT) {
+        for (int64_t k = 0; k < job->n; k++) total += power(fabs(get(job->dtype, job->x, start + k)), job->p);
+    } else if (work == job->dtype) {
+        const void *x = (const char *)job->x + (size_t)start * size;
+        job->kernels->reducer(id, work)->rows(x, job->n, 1, job->n, &total, NULL);
+    } else {
+        float piece[PIECE];
+        for (int64_t k = 0; k < job->n; k += PIECE) {
+            const int64_t n = job->n - k < PIECE ? job->n - k : PIECE;
+            sdx_convert(job->kernels, job->dtype, (const char *)job->x + (size_t)(start + k) * size, SDX_F32, piece, n);
+            job->kernels->reducer(id, SDX_F32)->rows(piece, n, 1, n, &total, NULL);
         }
-        return most;
     }
-    double total = 0;
-    if (job->kind == SDX_POOL_AVERAGE && job->dtype == SDX_F32)
-        total = job->kernels->wide_sum_f32((const float *)job->x + start, job->n);
-    else
-        for (int64_t k = 0; k < job->n; k++) {
-            const double v = get(job->dtype, job->x, start + k);
-            total += job->kind == SDX_POOL_LP ? power(fabs(v), job->p) : v;
-        }
+    if (job->kind == SDX_POOL_MAX) return total;
     return job->kind == SDX_POOL_LP ? root(total, job->p) : total / (double)job->n;
 }
 

@@ -24,11 +24,35 @@ typedef struct gather_elements_job {
     size_t size;
 } gather_elements_job;
 
+/* A line whose elements are 4 or 8 bytes; indices are in range. */
+#define GATHER_LINE(name, T, I)                                                                                        \
+    static void name(const gather_elements_job *job, int64_t base, int64_t first) {                                    \
+        const T *data = (const T *)(const void *)job->data + base;                                                     \
+        const I *index = (const I *)job->e.indices->data + first;                                                      \
+        T *out = (T *)(void *)job->out + first;                                                                        \
+        const int64_t n = job->e.n, stride = job->e.axis_stride, step = job->e.step;                                   \
+        for (int64_t i = 0; i < job->e.length; i++) {                                                                  \
+            const int64_t k = index[i];                                                                                \
+            out[i] = data[(k < 0 ? k + n : k) * stride + i * step];                                                    \
+        }                                                                                                              \
+    }
+GATHER_LINE(line_4_i32, uint32_t, int32_t)
+GATHER_LINE(line_4_i64, uint32_t, int64_t)
+GATHER_LINE(line_8_i32, uint64_t, int32_t)
+GATHER_LINE(line_8_i64, uint64_t, int64_t)
+
 static void gather_lines(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const gather_elements_job *job = argument;
     for (int64_t line = begin; line < end; line++) {
         int64_t base = sdx_elements_line(&job->e, line), first = line * job->e.length;
+        if (job->size == 4 || job->size == 8) {
+            if (job->e.indices->dtype == SDX_I32)
+                (job->size == 4 ? line_4_i32 : line_8_i32)(job, base, first);
+            else
+                (job->size == 4 ? line_4_i64 : line_8_i64)(job, base, first);
+            continue;
+        }
         for (int64_t i = 0; i < job->e.length; i++) {
             int64_t from = base + sdx_elements_at(&job->e, first + i) + i * job->e.step;
             sdx_copy_run(job->out + (size_t)(first + i) * job->size, job->data + (size_t)from * job->size, job->size);

@@ -61,6 +61,8 @@ static void conversions_at(const sdx_kernels *kernels) {
     for (int k = 0; k < 37; k++) many[k] = (k - 18) * 1e38 / 3 + 1e-9 * k;
     kernels->f32_from_f64(many, wide, 37);
     for (int k = 0; k < 37; k++) assert_true(wide[k] == (float)many[k]);
+    kernels->f64_from_f32(wide, many, 35);
+    for (int k = 0; k < 35; k++) assert_true(many[k] == (double)wide[k]);
     free(bits), free(back), free(wide);
 }
 static void conversions(void **unused) {
