@@ -63,13 +63,13 @@ typedef struct sdx_pool_row {
     float *line, *y;
 } sdx_pool_row;
 
-/* One step of an optimizer; which fields count, the kernel says. */
-typedef struct sdx_update {
+/* One step of an optimizer of ai.onnx.preview.training; which fields count, the kernel says. */
+typedef struct sdx_preview_step {
     const void *x, *g, *v, *h; /* parameters, gradients, first and second state */
     void *x_new, *v_new, *h_new;
     double rate, alpha, beta, epsilon;
     double norm, keep; /* factor of x in the gradient; what x is multiplied by at the end */
-} sdx_update;
+} sdx_preview_step;
 
 /* n parameters w with gradients g and state s; results may be their own inputs. u is what the optimizer makes of w;
  * with `prox`, w becomes soft(u, l1 / d) / (1 + l2 / d), where d is the optimizer's metric, and 1 for sgd. metric:

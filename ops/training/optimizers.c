@@ -10,7 +10,7 @@
 
 enum { FIXED = 2, PIECE = 1024 };
 
-typedef void (*update_fn)(const sdx_update *update, int64_t n);
+typedef void (*update_fn)(const sdx_preview_step *update, int64_t n);
 
 typedef struct optimizer {
     int roles, states; /* inputs and outputs per parameter */
@@ -57,7 +57,7 @@ static sdx_status optimizer_infer(sdx_infer *infer, const void *params) {
 
 typedef struct update_job {
     update_fn fn;
-    sdx_update update;
+    sdx_preview_step update;
     size_t size;
 } update_job;
 
@@ -76,7 +76,7 @@ static void update_range(void *argument, int64_t begin, int64_t end, int worker)
     double unread[3][PIECE];
     for (int64_t k = begin, n; k < end; k += n) {
         n = end - k < PIECE ? end - k : PIECE;
-        sdx_update u = job->update;
+        sdx_preview_step u = job->update;
         u.x = at(u.x, k, job->size), u.g = at(u.g, k, job->size);
         u.v = at(u.v, k, job->size), u.h = at(u.h, k, job->size);
         u.x_new = target(u.x_new, k, job->size, unread[0]);
@@ -89,7 +89,7 @@ static void update_range(void *argument, int64_t begin, int64_t end, int worker)
 static void *output(const sdx_compute *compute, int k) { return compute->out[k] ? compute->out[k]->data : NULL; }
 
 /* The functions of f32 and f64; v: the state of Momentum and the first of Adam, h: the second, and that of Adagrad. */
-static sdx_status run(sdx_compute *compute, const optimizer *p, update_fn f32, update_fn f64, sdx_update base) {
+static sdx_status run(sdx_compute *compute, const optimizer *p, update_fn f32, update_fn f64, sdx_preview_step base) {
     const int count = (compute->n_in - FIXED) / p->roles;
     const bool has_v = f32 != compute->kernels->adagrad_f32, has_h = p->adam || !has_v;
     base.norm = p->norm, base.epsilon = p->epsilon, base.alpha = p->alpha;
@@ -131,7 +131,7 @@ static sdx_status adagrad_bind(sdx_bind *bind, void *params) {
 
 static sdx_status adagrad_compute(sdx_compute *compute, const void *params) {
     const optimizer *p = params;
-    sdx_update base = {0};
+    sdx_preview_step base = {0};
     int64_t step = 0;
     SDX_TRY(read_scalars(compute, &base.rate, &step));
     base.rate /= 1 + (double)step * p->decay;
@@ -153,7 +153,7 @@ static sdx_status adam_bind(sdx_bind *bind, void *params) {
 
 static sdx_status adam_compute(sdx_compute *compute, const void *params) {
     const optimizer *p = params;
-    sdx_update base = {.beta = p->beta, .keep = 1 - p->post};
+    sdx_preview_step base = {.beta = p->beta, .keep = 1 - p->post};
     int64_t step = 0;
     SDX_TRY(read_scalars(compute, &base.rate, &step));
     if (step > 0) base.rate *= sqrt(1 - pow(p->beta, (double)step)) / (1 - pow(p->alpha, (double)step));
@@ -176,7 +176,7 @@ static sdx_status momentum_bind(sdx_bind *bind, void *params) {
 static sdx_status momentum_compute(sdx_compute *compute, const void *params) {
     const optimizer *p = params;
     const sdx_kernels *kernels = compute->kernels;
-    sdx_update base = {0};
+    sdx_preview_step base = {0};
     int64_t step = 0;
     SDX_TRY(read_scalars(compute, &base.rate, &step));
     base.beta = step > 0 ? p->beta : 1; /* nothing is remembered before the first step */

@@ -56,6 +56,9 @@ sdx_status sdx_metrics_create(const char *const *wanted, size_t n, const sdx_los
                               sdx_metric_sums **out) {
     *out = NULL;
     const metric_task task = task_of(loss->kind);
+    if (n && (!sdx_loss_has_label(loss->kind) || sdx_loss_outputs(loss->kind) > 1))
+        return sdx_fail(error, SDX_VALUE, "metric '%s' compares one output with a label; this loss has no such pair",
+                        wanted[0]);
     sdx_metric_sums *sums = calloc(1, sizeof *sums + n * sizeof(metric_id));
     if (!sums) return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", sizeof *sums);
     sums->n = n, sums->task = task;

@@ -175,6 +175,7 @@ static void test_names(void **unused) {
         const char *says;
     } bad[] = {{"acc", SDX_LOSS_MSE, "metric 'acc' does not exist; it must be accuracy"},
                {"accuracy", SDX_LOSS_MSE, "metric 'accuracy' needs classes"},
+               {"mse", SDX_LOSS_TRIPLET, "this loss has no such pair"},
                {"mse", SDX_LOSS_NLL, "metric 'mse' needs a loss over numbers"},
                {"top5", SDX_LOSS_BCE_WITH_LOGITS, "metric 'top5' needs classes (cross_entropy or nll)"}};
     for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++) {

@@ -55,7 +55,7 @@ static void near(const char *what, const char *field, sdx_isa isa, int64_t n, in
     fail();
 }
 
-static void check(const char *what, sdx_isa isa, void (*kernel)(const sdx_update *, int64_t),
+static void check(const char *what, sdx_isa isa, void (*kernel)(const sdx_preview_step *, int64_t),
                   wanted (*reference)(double, double, double, double), int64_t n, bool wide, bool in_place) {
     double x[MOST], g[MOST], v[MOST], h[MOST], x_new[MOST] = {0}, v_new[MOST] = {0}, h_new[MOST] = {0};
     wanted want[MOST];
@@ -65,7 +65,7 @@ static void check(const char *what, sdx_isa isa, void (*kernel)(const sdx_update
         const double xk = get(x, k, wide);
         want[k] = reference(xk, get(g, k, wide) + norm * xk, get(v, k, wide), get(h, k, wide));
     }
-    sdx_update update = {x, g, v, h, x_new, v_new, h_new, rate, alpha, beta, epsilon, norm, keep};
+    sdx_preview_step update = {x, g, v, h, x_new, v_new, h_new, rate, alpha, beta, epsilon, norm, keep};
     if (in_place) update.x_new = x, update.v_new = v, update.h_new = h;
     kernel(&update, n);
     for (int64_t k = 0; k < n; k++) {
