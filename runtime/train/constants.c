@@ -70,6 +70,8 @@ struct sdx_readers {
     int32_t *first; /* readers of id: list[first[id]] .. list[first[id + 1] - 1] */
     sdx_use *list;
     bool *derived;
+    int32_t *seen; /* number of the last search that came by */
+    int32_t search;
     sdx_use *uses;
     int n_uses, uses_capacity;
     step *steps;
@@ -133,7 +135,8 @@ sdx_status sdx_readers_make(const sdx_graph *graph, sdx_arena *arena, sdx_error 
     r->error = error;
     r->first = SDX_NEW_ARRAY(arena, int32_t, graph->n_values + 2, error);
     r->derived = SDX_NEW_ARRAY(arena, bool, graph->n_values, error);
-    if (!r->first || !r->derived) return failed(error);
+    r->seen = SDX_NEW_ARRAY(arena, int32_t, graph->n_values, error);
+    if (!r->first || !r->derived || !r->seen) return failed(error);
     visit_reads(r, NULL);
     for (int id = 0; id < graph->n_values; id++) r->first[id + 1] += r->first[id];
     r->list = SDX_NEW_ARRAY(arena, sdx_use, r->first[graph->n_values], error);
@@ -183,7 +186,8 @@ static sdx_status visit_use(sdx_readers *r, sdx_id id, const sdx_use *use) {
     bool through = false;
     for (int k = 0; k < node->n_out && use->graph == r->graph; k++) {
         if (node->out[k] == SDX_NONE || !r->derived[node->out[k]]) continue;
-        SDX_TRY(push(r, use->graph, node->out[k]));
+        if (r->seen[node->out[k]] != r->search) SDX_TRY(push(r, use->graph, node->out[k]));
+        r->seen[node->out[k]] = r->search;
         through = true;
     }
     if (through) return SDX_OK;
@@ -215,12 +219,13 @@ static sdx_status visit_body(sdx_readers *r, const sdx_graph *body, sdx_id id) {
     return SDX_OK;
 }
 
-enum { MOST_STEPS = 100000 }; /* of one constant: chains may fan out and meet again */
+enum { MOST_STEPS = 100000 }; /* of one constant; bodies may be searched more than once */
 
 sdx_status sdx_readers_uses(sdx_readers *r, sdx_id id, int only, const sdx_use **uses, int *n) {
     const sdx_use *direct = NULL;
     int count = sdx_readers_of(r, id, &direct), steps = 0;
     r->n_uses = r->n_steps = 0;
+    r->search++;
     for (int k = 0; k < count; k++)
         if (only < 0 || only == k) SDX_TRY(visit_use(r, id, &direct[k]));
     while (r->n_steps > 0 && steps++ < MOST_STEPS) {
