@@ -38,8 +38,6 @@ static void add_bytes(check *c, const char *key, const char *words, size_t bytes
     if (c->text) printf("  %-52s %s\n", words, cli_size_text(bytes, size, sizeof size));
 }
 
-/* ---- a run ---- */
-
 static size_t constant_bytes(const sdx_graph *graph) {
     size_t bytes = 0;
     for (int i = 0; i < graph->n_values; i++) {
@@ -61,19 +59,76 @@ static sdx_status open_model(const check *c, sdx_optimise level, sdx_error *erro
 
 static int threads_of(const check *c) { return c->o->common.threads ? c->o->common.threads : sdx_machine_threads(); }
 
-static sdx_status made_up(const check *c, const sdx_model *model, sdx_error *error, cli_inputs *inputs) {
-    const cli_list none = {0};
-    return cli_inputs_load(model, &none, &c->o->shapes, c->o->common.seed, NULL, error, inputs);
+/* ---- shapes ---- */
+
+static bool is_given(const cli_list *shapes, const char *name) {
+    size_t size = strlen(name);
+    for (int k = 0; k < shapes->n; k++)
+        if (strncmp(shapes->items[k], name, size) == 0 && shapes->items[k][size] == '=') return true;
+    return false;
 }
+
+static bool has_free_dims(const sdx_value_info *info) {
+    for (int d = 0; d < info->rank; d++)
+        if (info->dims[d] < 0) return true;
+    return false;
+}
+
+/* "NAME=2x3x32x32": unknown dims are `first` in front and `other` behind. From malloc. */
+static char *shape_text(const sdx_value_info *info, int first, int other) {
+    size_t size = strlen(info->name) + 2 + 21 * (size_t)info->rank, used = 0;
+    char *text = malloc(size);
+    if (text) used = (size_t)snprintf(text, size, "%s=", info->name);
+    for (int d = 0; text && d < info->rank; d++)
+        used += (size_t)snprintf(text + used, size - used, "%s%lld", d ? "x" : "",
+                                 (long long)(info->dims[d] >= 0 ? info->dims[d]
+                                             : d                ? other
+                                                                : first));
+    return text;
+}
+
+static sdx_status made_up(const check *c, const sdx_model *model, int first, int other, sdx_error *error,
+                          cli_inputs *inputs) {
+    const cli_list none = {0}, *given = &c->o->shapes;
+    size_t n = sdx_model_input_count(model);
+    cli_list shapes = {calloc((size_t)given->n + n + 1, sizeof *shapes.items), 0};
+    sdx_status status = shapes.items ? SDX_OK : sdx_fail(error, SDX_OUT_OF_MEMORY, "no room for a list of shapes");
+    for (int k = 0; !status && k < given->n; k++) shapes.items[shapes.n++] = given->items[k];
+    for (size_t k = 0; !status && k < n; k++) {
+        const sdx_value_info *info = sdx_model_input(model, k);
+        if (info->kind != SDX_TENSOR || !has_free_dims(info) || is_given(given, info->name)) continue;
+        if ((shapes.items[shapes.n] = shape_text(info, first, other))) shapes.n++;
+    }
+    if (!status) status = cli_inputs_load(model, &none, &shapes, c->o->common.seed, NULL, error, inputs);
+    for (int k = given->n; k < shapes.n; k++) free((void *)(uintptr_t)shapes.items[k]);
+    free(shapes.items);
+    return status;
+}
+
+/* Sizes for dims that the model leaves open, from small to large: pictures need more than a window. */
+static const int sizes[] = {1, 8, 32, 224};
+enum { SIZES = sizeof sizes / sizeof sizes[0] };
+
+static sdx_status plan_run(const check *c, const sdx_model *model, int size, sdx_error *error, cli_plan_size *out) {
+    cli_inputs inputs = {0};
+    sdx_status status = made_up(c, model, 1, size, error, &inputs);
+    if (!status) status = cli_measure_plan(model, &inputs, threads_of(c), error, out);
+    cli_inputs_free(&inputs);
+    return status;
+}
+
+/* ---- a run ---- */
 
 static void check_run(check *c) {
     sdx_error error = {0};
     sdx_model *model = NULL;
-    cli_inputs inputs = {0};
     cli_plan_size size = {0};
     sdx_status status = open_model(c, SDX_OPTIMISE_ALL, &error, &model);
-    if (!status) status = made_up(c, model, &error, &inputs);
-    if (!status) status = cli_measure_plan(model, &inputs, threads_of(c), &error, &size);
+    for (int k = 0; model && k < SIZES; k++) {
+        error = (sdx_error){0};
+        status = plan_run(c, model, sizes[k], &error, &size);
+        if (!status) break;
+    }
     if (status) {
         problem(c, "runs", &error);
     } else {
@@ -83,7 +138,6 @@ static void check_run(check *c) {
         if (size.unknown && c->text) printf("  and %d results whose sizes depend on data\n", size.unknown);
     }
     cJSON_AddBoolToObject(c->json, "runs", !status);
-    cli_inputs_free(&inputs);
     sdx_model_close(model);
 }
 
@@ -140,26 +194,35 @@ static void show_variables(check *c, const sdx_prepared *p, const sdx_optimizer_
               trained * (size_t)sdx_optimizer_slots(optimizer, names, fill));
 }
 
-/* The training form at the given shapes: its plan fails where a batch would. */
-static void check_plan(check *c, const sdx_prepared *p) {
-    sdx_error error = {0};
+static sdx_status plan_training(const check *c, const sdx_prepared *p, int other, sdx_error *error,
+                                cli_plan_size *size) {
     cli_inputs own = {0}, all = {0};
-    cli_plan_size size = {0};
-    sdx_status status = made_up(c, p->inference, &error, &own);
+    sdx_status status = made_up(c, p->inference, 2, other, error, &own);
     if (!status) {
         all.bindings = calloc(own.n + (size_t)p->n_variables + 1, sizeof *all.bindings);
-        if (!all.bindings) status = sdx_fail(&error, SDX_OUT_OF_MEMORY, "no room for a list of inputs");
+        if (!all.bindings) status = sdx_fail(error, SDX_OUT_OF_MEMORY, "no room for a list of inputs");
     }
     for (size_t k = 0; !status && k < own.n; k++) all.bindings[all.n++] = own.bindings[k];
     for (int k = 0; !status && k < p->n_variables; k++)
         all.bindings[all.n++] = (sdx_binding){p->variables[k].name, p->variables[k].value};
-    if (!status) status = cli_measure_plan(p->training, &all, threads_of(c), &error, &size);
-    if (status)
+    if (!status) status = cli_measure_plan(p->training, &all, threads_of(c), error, size);
+    free(all.bindings);
+    cli_inputs_free(&own);
+    return status;
+}
+
+/* The training form at the given shapes: its plan fails where a batch would. */
+static void check_plan(check *c, const sdx_prepared *p) {
+    sdx_error error = {0};
+    cli_plan_size size = {0};
+    for (int k = 0; k < SIZES; k++) {
+        error = (sdx_error){0};
+        if (plan_training(c, p, sizes[k], &error, &size) == SDX_OK) break;
+    }
+    if (error.status)
         problem(c, "trains", &error);
     else
         add_bytes(c, "activation_bytes", "activations of a step, at most", size.results);
-    free(all.bindings);
-    cli_inputs_free(&own);
 }
 
 static void list_names(check *c, const char *key, const char *words, const sdx_prepared *p, const int *of,
