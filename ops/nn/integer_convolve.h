@@ -21,7 +21,7 @@ sdx_status sdx_integer_conv_maps(const sdx_infer *infer, int k, const char *name
 
 typedef struct sdx_integer_conv_run {
     const sdx_tensor *x, *w, *x_zero, *w_zero; /* zero points: NULL where there are none */
-    const void *packed; /* w, whose data is not there then; NULL: it is not packed */
+    const void *packed;                        /* w, whose data is not there then; NULL: it is not packed */
     const int32_t *bias;
     int32_t *y;           /* NULL: finish alone sees the sums */
     sdx_finish_fn finish; /* NULL: nothing more */

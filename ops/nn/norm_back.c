@@ -48,6 +48,15 @@ static sdx_status check_rows(sdx_infer *infer, int64_t axis) {
     return SDX_OK;
 }
 
+/* One value per statistic of InstanceNormalization: its output is B alone whatever X is, so nothing could be learned. */
+static sdx_status check_space(sdx_infer *infer, const sdx_type *x) {
+    char text[128];
+    for (int d = 2; d < x->rank; d++)
+        if (x->dim[d] != 1) return SDX_OK;
+    return sdx_fail(infer->error, SDX_SHAPE, "input 'X' is %s; training needs more than one place per channel",
+                    sdx_type_text(x, text, sizeof text));
+}
+
 static sdx_status back_infer(sdx_infer *infer, const void *params) {
     const sdx_norm_kind *p = params;
     const sdx_type *x = infer->in[X], *dy = infer->in[DY];
@@ -66,6 +75,7 @@ static sdx_status back_infer(sdx_infer *infer, const void *params) {
     if (p->statistics == SDX_NORM_GROUPS && (p->groups < 0 || (p->groups && channels >= 0 && channels % p->groups)))
         return sdx_fail(infer->error, SDX_SHAPE,
                         "attribute 'groups' is %" PRId64 "; it must divide %" PRId64 " channels", p->groups, channels);
+    if (p->statistics == SDX_NORM_GROUPS && !p->groups) SDX_TRY(check_space(infer, x));
     SDX_TRY(check_channels(infer, SCALE, "scale", channels));
     if (given) SDX_TRY(check_channels(infer, MEAN, "mean", channels));
     return given ? check_channels(infer, VAR, "var", channels) : SDX_OK;

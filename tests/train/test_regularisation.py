@@ -372,13 +372,14 @@ def row14(tool):
         error, _, _, _ = train_both(tool, f"in_{'_'.join(more) or 'plain'}", Normed(nn.InstanceNorm2d(4, **more)), NORM_SHAPES[2],
                                     steps=4, training_form=not tracking) if not tracking else (0, None, None, None)
         worst = max(worst, error)
-    net = Net([4, 1, 1], dtype=F64).norm("instance", 4).flatten().linear(4, 2)
-    try:
-        trainer(tool, net, {"optimizer": SGD}, "one_pixel").step({"x": R.normal(size=(3, 4, 1, 1)), "y": numpy.zeros(3, numpy.int64)})
-    except sardonyx.SardonyxError as problem:
-        assert "norm1" in str(problem), problem
-    else:
-        raise AssertionError("one spatial element was accepted in training")
+    for name, space in (("one_pixel", [1, 1]), ("open_pixel", ["H", "W"])):
+        net = Net([4, *space], dtype=F64).norm("instance", 4).flatten().linear(4, 2)
+        try:
+            trainer(tool, net, {"optimizer": SGD}, name).step({"x": R.normal(size=(3, 4, 1, 1)), "y": numpy.zeros(3, numpy.int64)})
+        except sardonyx.SardonyxError as problem:
+            assert "norm1" in str(problem) and "more than one place" in str(problem), problem
+        else:
+            raise AssertionError(f"{name}: one spatial element was accepted in training")
     return f"{worst:.1e}"
 
 
