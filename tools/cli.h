@@ -180,6 +180,8 @@ int cmd_run(const cli_command *self, int argc, char **argv);
 int cmd_test(const cli_command *self, int argc, char **argv);
 int cmd_bench(const cli_command *self, int argc, char **argv);
 int cmd_check(const cli_command *self, int argc, char **argv);
+int cmd_train(const cli_command *self, int argc, char **argv);
+int cmd_eval(const cli_command *self, int argc, char **argv);
 int cmd_gradcheck(const cli_command *self, int argc, char **argv);
 int cmd_convert(const cli_command *self, int argc, char **argv);
 

@@ -14,6 +14,12 @@ static const cli_command commands[] = {
      "Runs every folder with model.onnx and test_data_set_* below DIR by the rules of ONNX's own suite.", cmd_test},
     {"bench", "MODEL [-i NAME=FILE]... [--shape NAME=...]... [--runs N] [--warmup N] [--json]",
      "Measures loading, the first run, the runs after it, and memory.", cmd_bench},
+    {"train",
+     "MODEL -c CONFIG.json --data FILE.npz [--valid FILE.npz] -o OUT.onnx [--checkpoint FILE] [--resume] [--report "
+     "DIR]",
+     "Trains a model on data, as the configuration says, and writes it as ONNX in inference form.", cmd_train},
+    {"eval", "MODEL --data FILE.npz [-c CONFIG.json] [--json]", "Measures loss and metrics of a model on data.",
+     cmd_eval},
     {"gradcheck", "MODEL [-c CONFIG.json] [--data FILE.npz] [--shape NAME=...]... [--json]",
      "Compares the gradients of a model with central differences.", cmd_gradcheck},
     {"convert", "MODEL -o OUT.onnx [--optimise] [--fold-norms] [--external-data FILE]",

@@ -24,12 +24,12 @@ def linear_model_file(tool, name, features, outputs=1, dtype=numpy.float64):
         tool.path(f"{name}.onnx"), output="out")
 
 
-def fit_linear(tool, name, penalties, optimizer, steps=6000, dtype=numpy.float64):
+def fit_linear(tool, name, penalties, optimizer, steps=6000, dtype=numpy.float64, schedule="constant"):
     """Full-batch MSE on the standardised diabetes data; the coefficients."""
     x, y = diabetes()
     data = tool.arrays(f"{name}.npz", x=x.astype(dtype), y=y[:, None].astype(dtype))
     config = {"epochs": steps, "batch": len(x), "shuffle": False, "loss": {"kind": "mse", "output": "out"},
-              "penalties": penalties, "optimizer": optimizer}
+              "penalties": penalties, "optimizer": optimizer, "schedule": {"kind": schedule}}
     result, weights, _ = tool.train(name, linear_model_file(tool, name, x.shape[1], dtype=dtype), config, data)
     return weights["fc.weight"][0], weights["fc.bias"], result
 
@@ -46,7 +46,8 @@ def same_zeros(found, expected):
 def lasso(tool, dtype, optimizer, name):
     x, y = diabetes()
     truth = linear_model.Lasso(alpha=0.05, tol=1e-12, max_iter=1000000).fit(x, y).coef_
-    w, bias, _ = fit_linear(tool, name, [{"kind": "l1", "l1": 0.1, **KERNEL}], optimizer, dtype=dtype)
+    w, bias, _ = fit_linear(tool, name, [{"kind": "l1", "l1": 0.1, **KERNEL}], optimizer, dtype=dtype,
+                            schedule="cosine" if optimizer["kind"] == "adam" else "constant")
     error = close(w, truth, 1e-4, "coefficients")
     same_zeros(w, truth)
     assert abs(bias[0]) < 1e-5, f"bias {bias[0]}"
@@ -122,7 +123,7 @@ def logistic_l1(tool):
                                             intercept_scaling=1e4).fit(x, y)
     file = tool.arrays("logistic.npz", x=x, y=y[:, None].astype(numpy.float64))
     config = {"epochs": 8000, "batch": n, "shuffle": False, "loss": {"kind": "bce_with_logits", "output": "out"},
-              "penalties": [{"kind": "l1", "l1": 1 / (0.1 * n), **KERNEL}], "optimizer": {"kind": "sgd", "lr": 0.28}}
+              "penalties": [{"kind": "l1", "l1": 1 / (0.1 * n), **KERNEL}], "optimizer": {"kind": "sgd", "lr": 0.2, "momentum": 0.9}}
     _, weights, _ = tool.train("logistic", linear_model_file(tool, "logistic", x.shape[1]), config, file)
     w = weights["fc.weight"][0]
     assert (w != 0).sum() == 8, f"{(w != 0).sum()} non-zeros"
