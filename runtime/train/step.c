@@ -291,10 +291,22 @@ static void keep_sample(sdx_trainer *t) {
     t->has_sample = true;
 }
 
+/* A schedule over a length that nobody has said would be a wrong one. */
+static sdx_status check_length(const sdx_trainer *t, sdx_error *error) {
+    const sdx_schedule_options *s = &t->options.schedule;
+    bool shaped = s->kind == SDX_SCHEDULE_COSINE || s->kind == SDX_SCHEDULE_LINEAR;
+    bool needs = s->kind == SDX_SCHEDULE_ONE_CYCLE || (shaped && s->per_step);
+    if (!needs || s->total > 0 || t->steps_expected > 0) return SDX_OK;
+    return sdx_fail(
+        error, SDX_VALUE,
+        "the schedule must know how many steps there will be: 'schedule.total' says it, or sdx_trainer_fit");
+}
+
 sdx_status sdx_trainer_take_step(sdx_trainer *t, const volatile int *cancel, sdx_step_result *result,
                                  sdx_error *error) {
     sdx_program *program = NULL;
     char what[WHAT];
+    SDX_TRY(check_length(t, error));
     t->has_gradients = false;
     SDX_TRY(sdx_trainer_program(t, SDX_FORM_TRAIN, t->batch.label, error, &program));
     SDX_TRY(sdx_program_run(t, program, &t->batch, cancel, NULL, NULL, error));

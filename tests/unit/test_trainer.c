@@ -237,6 +237,27 @@ static void test_not_finite(void **state) {
     sdx_model_close(model);
 }
 
+static void test_cancelled(void **state) {
+    (void)state;
+    sdx_model *model = new_mlp(SDX_F32, .2);
+    sdx_train_options options = plain_options();
+    sdx_trainer *struck = new_trainer(model, &options), *spared = new_trainer(model, &options);
+    for (uint64_t k = 0; k < 4; k++) {
+        net_batch batch = new_batch(SDX_F32, 8, k);
+        const volatile int cancel = 1;
+        sdx_step_result result;
+        OK(sdx_batch_match(struck, batch.bindings, 2, true, &test_error));
+        assert_int_equal(sdx_trainer_take_step(struck, &cancel, &result, NULL), SDX_CANCELLED);
+        step(struck, &batch);
+        step(spared, &batch);
+        expect_same(struck, spared, "after a cancelled step");
+        drop_batch(&batch);
+    }
+    sdx_trainer_destroy(struck);
+    sdx_trainer_destroy(spared);
+    sdx_model_close(model);
+}
+
 /* ---- What is refused ------------------------------------------------------------------------------------------- */
 
 static void refuses(const sdx_model *model, const sdx_train_options *options, sdx_status status, const char *words) {
@@ -283,6 +304,13 @@ static void test_refused_batches(void **state) {
     error = (sdx_error){0};
     assert_int_equal(sdx_trainer_step(trainer, batch.bindings + 1, 1, NULL, &error), SDX_ARGUMENT);
     CONTAINS(error.message, "'x' is not given");
+    sdx_train_options endless = plain_options();
+    endless.schedule.kind = SDX_SCHEDULE_ONE_CYCLE;
+    sdx_trainer *unsure = new_trainer(model, &endless);
+    error = (sdx_error){0};
+    assert_int_equal(sdx_trainer_step(unsure, batch.bindings, 2, NULL, &error), SDX_VALUE);
+    CONTAINS(error.message, "'schedule.total'");
+    sdx_trainer_destroy(unsure);
     error = (sdx_error){0};
     ((int64_t *)batch.bindings[1].value->tensor.data)[1] = 17;
     assert_int_not_equal(sdx_trainer_step(trainer, batch.bindings, 2, NULL, &error), SDX_OK);
@@ -323,11 +351,11 @@ static void test_without_gradient(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),           cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_input_gradient),   cmocka_unit_test(test_accumulate),
-        cmocka_unit_test(test_threads),          cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_refused_options),  cmocka_unit_test(test_refused_batches),
-        cmocka_unit_test(test_without_gradient),
+        cmocka_unit_test(test_learns),          cmocka_unit_test(test_gradients),
+        cmocka_unit_test(test_input_gradient),  cmocka_unit_test(test_accumulate),
+        cmocka_unit_test(test_threads),         cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_cancelled),       cmocka_unit_test(test_refused_options),
+        cmocka_unit_test(test_refused_batches), cmocka_unit_test(test_without_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
