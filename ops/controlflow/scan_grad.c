@@ -37,7 +37,6 @@ static sdx_status prepare(scan_grad *g, sdx_grad *grad, const sdx_scan_params *p
         if (!*lists[k]) return grad->error->status;
     }
     if (!g->need || !g->in || !g->uses) return grad->error->status;
-    /* All inputs are treated as carried: elements need what comes from outside alone. */
     SDX_TRY(sdx_carried_need(grad, forward, g->n_states, p->n_elements, 0, 0, grad->needed, g->need, &g->depends));
     sdx_graph_count_uses(forward, g->uses);
     return SDX_OK;
