@@ -178,13 +178,12 @@ static double root(double v, double p) { return p == 1 ? v : p == 2 ? sqrt(v) : 
 SUM_ROW(float)
 SUM_ROW(double)
 
-/* Where the rows of the windows of this row of outputs begin; returns how many there are. */
-static int64_t places_of(const sdx_pool_job *job, int64_t row, int64_t *places) {
+/* Where the rows of the windows of the row of outputs at `out` begin; returns how many there are. */
+static int64_t places_of(const sdx_pool_job *job, const int64_t *out, int64_t *places) {
     const sdx_window *w = &job->pooling->window;
     int64_t at[SDX_MAX_SPATIAL] = {0}, begin[SDX_MAX_SPATIAL], tap[SDX_MAX_SPATIAL] = {0}, n = 0;
     const int outer = w->rank - 1;
-    for (int d = outer - 1; d >= 0; row /= w->out[d], d--)
-        at[d] = begin[d] = row % w->out[d] * w->stride[d] - w->begin[d];
+    for (int d = 0; d < outer; d++) at[d] = begin[d] = out[d] * w->stride[d] - w->begin[d];
     for (int64_t left = job->outer_taps; left > 0; left--) {
         int64_t offset = 0;
         bool inside = true;
@@ -219,8 +218,10 @@ static void table_plane(const sdx_pool_job *job, const float *x, float *y, char 
                       .dilation = w->dilation[inner],
                       .n = job->row,
                       .line = (float *)(void *)(own + job->places)};
+    int64_t out[SDX_MAX_SPATIAL] = {0}; /* where the row lies in the output */
     for (int64_t row = 0; row < job->rows; row++, y += job->row) {
-        r.n_rows = places_of(job, row, places);
+        r.n_rows = places_of(job, out, places);
+        for (int d = inner - 1; d >= 0 && ++out[d] == w->out[d]; d--) out[d] = 0;
         r.y = y;
         (average ? job->kernels->pool_sum_row_f32 : job->kernels->pool_max_row_f32)(&r);
         if (!average) continue;
