@@ -51,26 +51,53 @@ typedef struct rows_of {
     void *to;
 } rows_of;
 
-#define BACK(T)                                                                                                        \
-    static void give_row_##T(const sdx_pool_job *job, int64_t row, const T *x, const T *y, const T *v, T *to,          \
-                             bool *given) {                                                                            \
-        const sdx_window *w = &job->pooling->window;                                                                   \
-        const int inner = w->rank - 1;                                                                                 \
-        const int64_t step = w->stride[inner];                                                                         \
-        memset(given, 0, (size_t)job->row);                                                                            \
-        SDX_POOL_EACH_PLACE(for (int64_t o = first; o < last; o++) {                                                   \
-            const T have = x[base + o * step];                                                                         \
-            const bool gets = (!given[o]) & ((have == y[o]) | (have != have));                                         \
-            to[base + o * step] += gets ? v[o] : 0;                                                                    \
-            given[o] |= gets;                                                                                          \
-        })                                                                                                             \
-    }                                                                                                                  \
+/* Of equal elements the first one gets it: later places of the window are looked at before earlier ones. */
+static void give_row_float(const sdx_pool_job *job, int64_t row, const float *x, const float *y, const float *v,
+                           float *to, void *room) {
+    const sdx_window *w = &job->pooling->window;
+    const int inner = w->rank - 1;
+    const int64_t step = w->stride[inner];
+    int32_t *where = room;
+    for (int64_t o = 0; o < job->row; o++) where[o] = INT32_MIN;
+    for (int64_t tap = job->outer_taps - 1; tap >= 0; tap--) {
+        const sdx_pool_place at = sdx_pool_place_of(job, row, tap);
+        for (int64_t k = w->kernel[inner] - 1; at.inside && k >= 0; k--) {
+            int64_t first = 0, last = 0;
+            sdx_pool_range_of(job, k, &first, &last);
+            const int64_t base = at.offset + k * w->dilation[inner] - w->begin[inner];
+            if (first < last)
+                job->kernels->pool_match_f32(x + base + first * step, step, last - first, y + first, (int32_t)base,
+                                             where + first);
+        }
+    }
+    for (int64_t o = 0; o < job->row; o++)
+        if (where[o] != INT32_MIN) to[where[o] + o * step] += v[o];
+}
+
+static void give_row_double(const sdx_pool_job *job, int64_t row, const double *x, const double *y, const double *v,
+                            double *to, void *room) {
+    const sdx_window *w = &job->pooling->window;
+    const int inner = w->rank - 1;
+    const int64_t step = w->stride[inner];
+    bool *given = room;
+    memset(given, 0, (size_t)job->row);
+    SDX_POOL_EACH_PLACE(for (int64_t o = first; o < last; o++) {
+        const double have = x[base + o * step];
+        const bool gets = (!given[o]) & ((have == y[o]) | (have != have));
+        to[base + o * step] += gets ? v[o] : 0;
+        given[o] |= gets;
+    })
+}
+
+#define BACK(T, DTYPE)                                                                                                 \
     static void spread_row_##T(const sdx_pool_job *job, int64_t row, const T *v, T *to) {                              \
         const sdx_window *w = &job->pooling->window;                                                                   \
         const int inner = w->rank - 1;                                                                                 \
         const int64_t step = w->stride[inner];                                                                         \
+        const sdx_binary_fn add = job->kernels->binary(SDX_BINARY_Add, DTYPE);                                         \
         if (step == 1)                                                                                                 \
-            SDX_POOL_EACH_PLACE(for (int64_t o = first; o < last; o++) to[base + o] += v[o];)                          \
+            SDX_POOL_EACH_PLACE(if (first < last)                                                                      \
+                                    add(to + base + first, 1, v + first, 1, to + base + first, last - first);)         \
         else                                                                                                           \
             SDX_POOL_EACH_PLACE(for (int64_t o = first; o < last; o++) to[base + o * step] += v[o];)                   \
     }                                                                                                                  \
@@ -88,8 +115,8 @@ typedef struct rows_of {
             spread_row_##T(job, row, mean ? part : v, r->to);                                                          \
         }                                                                                                              \
     }
-BACK(float)
-BACK(double)
+BACK(float, SDX_F32)
+BACK(double, SDX_F64)
 
 /* ---- planes ------------------------------------------------------------------------------------------------------ */
 
@@ -178,6 +205,10 @@ static sdx_status max_compute(sdx_compute *compute, const void *params) {
     const sdx_type x = sdx_type_of_tensor(compute->in[0]), y = sdx_type_of_tensor(compute->in[1]);
     sdx_pooling pooling;
     SDX_TRY(relate(compute->error, params, &x, &y, "Y", &pooling));
+    const sdx_window *w = &pooling.window;
+    if (sdx_window_product(w->in, w->rank) > INT32_MAX / 2 || /* places are counted in 32 bits */
+        (w->out[w->rank - 1] > 0 && w->stride[w->rank - 1] > INT32_MAX / 2 / w->out[w->rank - 1]))
+        return sdx_fail(compute->error, SDX_UNSUPPORTED, "a plane of input 'X' has more than %d places", INT32_MAX / 2);
     back_job job = {.all = {compute->in[0]->data, compute->in[1]->data, compute->in[2]->data, NULL}};
     return run(compute, &pooling, &job);
 }

@@ -285,10 +285,38 @@ static void vectors(void **unused) {
     each_level(vectors_at);
 }
 
+static void pool_match(void **state) {
+    (void)state;
+    enum { N = 70 };
+    float x[3 * N], y[N];
+    int32_t where[N];
+    for (int isa = 0; isa < SDX_ISA_COUNT; isa++) {
+        sdx_kernels kernels;
+        if (!sdx_kernels_at((sdx_isa)isa, &kernels)) continue;
+        for (int64_t step = 1; step <= 3; step++)
+            for (int64_t n = 0; n < N; n++) {
+                for (int64_t k = 0; k < n * step; k++) x[k] = (float)(k % 5);
+                for (int64_t k = 0; k < n; k++) {
+                    y[k] = k % 3 ? x[k * step] : x[k * step] + 1;
+                    where[k] = -7;
+                    if (k % 11 == 4) x[k * step] = NAN;
+                    if (k % 11 == 4 || k % 11 == 5) y[k] = NAN;
+                }
+                kernels.pool_match_f32(x, step, n, y, 42, where);
+                for (int64_t k = 0; k < n; k++) {
+                    const int32_t want = isnan(x[k * step]) || x[k * step] == y[k] ? 42 : -7;
+                    if (where[k] != want)
+                        fail_msg("%s step %d n %d: element %d is %d, not %d", sdx_isa_name((sdx_isa)isa), (int)step,
+                                 (int)n, (int)k, (int)where[k], (int)want);
+                }
+            }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(filled),     cmocka_unit_test(conversions),
-                                       cmocka_unit_test(packing),    cmocka_unit_test(gathering),
-                                       cmocka_unit_test(depthwise),  cmocka_unit_test(pooling),
-                                       cmocka_unit_test(resampling), cmocka_unit_test(vectors)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pool_match), cmocka_unit_test(filled),     cmocka_unit_test(conversions),
+        cmocka_unit_test(packing),    cmocka_unit_test(gathering),  cmocka_unit_test(depthwise),
+        cmocka_unit_test(pooling),    cmocka_unit_test(resampling), cmocka_unit_test(vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
