@@ -149,6 +149,14 @@ sdx_status sdx_graph_add_input(sdx_graph *graph, sdx_id id, sdx_error *error) {
     return SDX_OK;
 }
 
+void sdx_graph_drop_input(sdx_graph *graph, sdx_id id) {
+    int kept = 0;
+    for (int k = 0; k < graph->n_inputs; k++)
+        if (graph->inputs[k] != id) graph->inputs[kept++] = graph->inputs[k];
+    graph->n_inputs = kept;
+    graph->values[id].is_input = false;
+}
+
 sdx_status sdx_graph_add_output(sdx_graph *graph, sdx_id id, sdx_error *error) {
     return add_id(graph, &graph->outputs, &graph->n_outputs, id, error);
 }

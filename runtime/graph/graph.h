@@ -116,6 +116,7 @@ void sdx_graph_release(sdx_graph *graph); /* drops retained values of the graph 
 sdx_id sdx_graph_add_value(sdx_graph *graph, const char *name, const sdx_type *type, sdx_error *error);
 sdx_status sdx_graph_forget_name(sdx_graph *graph, sdx_id id, sdx_error *error); /* a fresh one in its place */
 sdx_status sdx_graph_add_input(sdx_graph *graph, sdx_id id, sdx_error *error);
+void sdx_graph_drop_input(sdx_graph *graph, sdx_id id); /* a default becomes a constant */
 sdx_status sdx_graph_add_output(sdx_graph *graph, sdx_id id, sdx_error *error);
 /* Forgets them; their values stay. */
 void sdx_graph_clear_outputs(sdx_graph *graph);

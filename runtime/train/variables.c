@@ -134,6 +134,21 @@ static sdx_status find(finder *f) {
     return SDX_OK;
 }
 
+/* Weights that are inputs with a default: callers gave others instead, now training does. */
+static sdx_status drop_defaults(sdx_preparation *p) {
+    int n = 0;
+    for (int k = 0; k < p->out->n_variables; k++) {
+        sdx_id id = p->out->variables[k].id;
+        if (!p->graph->values[id].is_input) continue;
+        sdx_graph_drop_input(p->graph, id);
+        n++;
+    }
+    if (!n) return SDX_OK;
+    SDX_TRY(sdx_prepare_describe(p, p->out->inference));
+    return sdx_prepare_note(p, "%d input%s with a default %s no more: training gives the value%s", n, n > 1 ? "s" : "",
+                            n > 1 ? "are inputs" : "is an input", n > 1 ? "s" : "");
+}
+
 sdx_status sdx_prepare_variables(sdx_preparation *p) {
     sdx_arena scratch;
     sdx_arena_init(&scratch, p->arena->memory);
@@ -143,6 +158,7 @@ sdx_status sdx_prepare_variables(sdx_preparation *p) {
         f.kinds |= strcmp(sdx_value_kind_said(&p->graph->values[id]), "PARAMETER") == 0;
     sdx_status status = f.depends ? sdx_readers_make(p->graph, &scratch, p->error, &f.readers) : sdx_prepare_failed(p);
     if (status == SDX_OK) status = find(&f);
+    if (status == SDX_OK) status = drop_defaults(p);
     sdx_arena_release(&scratch);
     return status;
 }

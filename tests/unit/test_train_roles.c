@@ -264,6 +264,25 @@ static void weights_of_bodies_come_out(void **state) {
     sdx_model_close(model);
 }
 
+/* From IR version 4 on an initializer that is an input too is a default that callers may override. */
+static void defaults_become_parameters(void **state) {
+    (void)state;
+    begin_options();
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(2, 4)), w = weight(g, "w", DIMS(4, 3));
+    OK(sdx_graph_add_input(g, w, &test_error));
+    add_output(g, add_node(g, "MatMul", "y", IDS(x, w)));
+    finish_model(model);
+    sdx_prepared *p = prepared(model, &options);
+    has_role(p, "w", SDX_ROLE_KERNEL);
+    assert_int_equal(p->inference->n_inputs, 1);
+    assert_int_equal(p->training->graph->n_inputs, 2);
+    assert_true(noted(p, "with a default"));
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_of_layers),
@@ -275,6 +294,7 @@ int main(void) {
         cmocka_unit_test(layers_of_a_stack_part),
         cmocka_unit_test(names_come_from_nodes),
         cmocka_unit_test(weights_of_bodies_come_out),
+        cmocka_unit_test(defaults_become_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
