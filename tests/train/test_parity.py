@@ -22,7 +22,7 @@ OPTIMIZERS = {
     "adam": ({"kind": "adam", "lr": 1e-3}, lambda p: torch.optim.Adam(p, 1e-3)),
     "adamw": ({"kind": "adamw", "lr": 1e-3, "weight_decay": 0.05},
               lambda p: torch.optim.AdamW(p, 1e-3, weight_decay=0.05)),
-    "rmsprop": ({"kind": "rmsprop", "lr": 1e-3}, lambda p: torch.optim.RMSprop(p, 1e-3)),
+    "rmsprop": ({"kind": "rmsprop", "lr": 3e-4}, lambda p: torch.optim.RMSprop(p, 3e-4)),
     "adagrad": ({"kind": "adagrad", "lr": 1e-2}, lambda p: torch.optim.Adagrad(p, 1e-2)),
 }
 
@@ -36,13 +36,15 @@ def normalisation(kind, channels, size):
 class Cnn(nn.Module):
     def __init__(self, norm):
         super().__init__()
-        self.conv1, self.norm1 = nn.Conv2d(2, 8, 3, padding=1), normalisation(norm, 8, 8)
-        self.conv2, self.norm2 = nn.Conv2d(8, 8, 3, padding=1, stride=2), normalisation(norm, 8, 4)
+        # A bias before a normalisation by channel has gradient 0: what an optimizer makes of its rounding is nobody's truth.
+        bias = norm not in ("batch", "instance")
+        self.conv1, self.norm1 = nn.Conv2d(2, 8, 3, padding=1, bias=bias), normalisation(norm, 8, 8)
+        self.conv2, self.norm2 = nn.Conv2d(8, 8, 3, padding=1, stride=2, bias=bias), normalisation(norm, 8, 4)
         self.fc = nn.Linear(8 * 16, CLASSES)
 
     def forward(self, x):
-        x = torch.relu(self.norm1(self.conv1(x)))
-        return self.fc(torch.flatten(torch.relu(self.norm2(self.conv2(x))), 1))
+        x = nn.functional.silu(self.norm1(self.conv1(x)))  # no kink that rounding could cross
+        return self.fc(torch.flatten(nn.functional.silu(self.norm2(self.conv2(x))), 1))
 
 
 class Transformer(nn.Module):
@@ -68,18 +70,28 @@ def batches(shape, dtype):
 
 
 def train_torch(model, optimizer, x, y):
-    """l1 on the first layer's kernel and Keras's l2 on the last one's, as part of the loss."""
+    """l1 on a bias (few weights that could cross 0 in another step than ours) and Keras's l2 on the first and last kernel, as
+    part of the loss."""
     parameters = list(model.parameters())
-    first, last = parameters[0], model.fc.weight
+    first, last, bias = parameters[0], model.fc.weight, model.fc.bias
     step, loss_of = optimizer(parameters), nn.CrossEntropyLoss()
     model.train()
     for k in range(STEPS):
         part = slice(k * BATCH, (k + 1) * BATCH)
         loss = loss_of(model(torch.from_numpy(x[part])), torch.from_numpy(y[part]))
-        loss = loss + 1e-3 * first.abs().sum() + 1e-3 * (last ** 2).sum()
+        loss = loss + 1e-3 * bias.abs().sum() + 1e-3 * (last ** 2).sum() + 1e-3 * (first ** 2).sum()
         step.zero_grad()
         loss.backward()
         step.step()
+
+
+def difference(key, found, expected, bound):
+    if "running" in key:  # attribute momentum is f32: 1 - .9f is not .1
+        bound = max(bound, 1e-6)
+    if key.endswith("in_proj_bias"):  # a bias of the keys moves no softmax: its gradient is 0
+        n = len(found) // 3
+        found, expected = numpy.delete(found, slice(n, 2 * n)), numpy.delete(expected, slice(n, 2 * n))
+    return close(found, expected, bound, key)
 
 
 def compare(tool, name, model, shape, kind, dtype, bound):
@@ -92,8 +104,9 @@ def compare(tool, name, model, shape, kind, dtype, bound):
     named = weights_of(path)
     first = next(key for key, _ in model.named_parameters())
     config, optimizer = OPTIMIZERS[kind]
-    penalties = [{"kind": "l1", "l1": 1e-3, "match": first, "mode": "subgradient", "target": "all"},
-                 {"kind": "l2", "l2": 1e-3, "match": "fc.weight", "mode": "subgradient", "target": "all"}]
+    more = {"mode": "subgradient", "target": "all"}
+    penalties = [{"kind": "l1", "l1": 1e-3, "match": "fc.bias", **more}, {"kind": "l2", "l2": 1e-3, "match": "fc.weight", **more},
+                 {"kind": "l2", "l2": 1e-3, "match": first, **more}]
     _, trained, out = tool.train(name, path, {"epochs": 1, "batch": BATCH, "shuffle": False, "optimizer": config,
                                               "penalties": penalties}, tool.arrays(f"{name}.npz", x=x, y=y))
     onnx.checker.check_model(out)
@@ -103,7 +116,7 @@ def compare(tool, name, model, shape, kind, dtype, bound):
         if value.ndim == 0:
             continue
         if key in trained:
-            worst = max(worst, close(trained[key], value.numpy(), bound, key))
+            worst = max(worst, difference(key, trained[key], value.numpy(), bound))
         else:  # exporters transpose and rename the kernels of MatMul: found by their first values
             start = initial[key].T if initial[key].ndim == 2 else initial[key]
             twin = [n for n, v in named.items() if v.shape == start.shape and (v == start).all() and n in trained]
