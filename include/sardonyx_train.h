@@ -397,8 +397,9 @@ SDX_API sdx_status sdx_trainer_load(sdx_trainer *trainer, const char *path, sdx_
  * opened again and run on a sample of the first batch; SDX_VALUE when that gives other outputs than the trainer. */
 SDX_API sdx_status sdx_trainer_export_model(sdx_trainer *trainer, const char *path, const char *external_data,
                                             sdx_error *error);
-/* One whole step as portable ONNX: inputs are the batch, parameters, state, lr and step; outputs the loss, penalties,
- * new parameters and new state. Runs in any runtime. */
+/* One whole step on one batch as portable ONNX, for any runtime. Inputs: the batch, variables by name, optimizer state
+ * NAME.SLOT, `lr` (`lr.K` of group K, counted from 1) and `step` (from 1), both f64 scalars. Outputs: `loss`, `penalty`
+ * (`penalty.2` ...), `gradient_norm` where norms are clipped, and NAME.new of every input that changes. */
 SDX_API sdx_status sdx_trainer_export_step(sdx_trainer *trainer, const char *path, sdx_error *error);
 /* Bytes now held, and the most ever held, by the trainer: what options.memory_limit limits. Either may be NULL. */
 SDX_API void sdx_trainer_memory(const sdx_trainer *trainer, size_t *used, size_t *peak);
