@@ -179,6 +179,7 @@ sdx_status sdx_trainer_score(sdx_trainer *trainer, const sdx_binding *data, size
     SDX_TRY(sdx_need(trainer, "trainer", error));
     if (trainer->options.n_metrics) SDX_TRY(sdx_need(metrics, "metrics", error));
     sdx_status status = sdx_data_open(trainer, "data", data, n, &opened, error);
+    if (!status) status = sdx_data_whole(&opened, error);
     if (!status) status = sdx_trainer_score_data(trainer, &opened, NULL, loss ? loss : &unused, metrics, error);
     sdx_data_close(&opened);
     return status;

@@ -70,6 +70,14 @@ sdx_status sdx_data_open(sdx_trainer *trainer, const char *what, const sdx_bindi
     return make_buffers(data, error);
 }
 
+sdx_status sdx_data_whole(const sdx_data *data, sdx_error *error) {
+    if (!data->fixed || data->n_samples % data->batch == 0) return SDX_OK;
+    return sdx_fail(error, SDX_VALUE,
+                    "there are %" PRId64 " samples to score; the model takes %" PRId64
+                    " at a time, and every one is to count",
+                    data->n_samples, data->batch);
+}
+
 void sdx_data_close(sdx_data *data) {
     sdx_memory *memory = data->trainer->memory;
     for (size_t k = 0; k < data->n_arrays; k++) {

@@ -296,6 +296,8 @@ typedef struct sdx_data {
 /* Everything about the arrays is checked. */
 sdx_status sdx_data_open(sdx_trainer *trainer, const char *what, const sdx_binding *arrays, size_t n, sdx_data *data,
                          sdx_error *error);
+/* A model that fixes the batch's size can take all samples. */
+sdx_status sdx_data_whole(const sdx_data *data, sdx_error *error);
 void sdx_data_close(sdx_data *data);
 /* The order of epoch `epoch`, from the trainer's seed alone. */
 void sdx_data_shuffle(sdx_data *data, int64_t epoch);

@@ -67,6 +67,11 @@ static void test_fixed_batch(void **state) {
     net_batch eight = new_batch(SDX_F32, 8, 3);
     OK(sdx_trainer_step(trainer, eight.bindings, 2, &result, &test_error));
     assert_int_equal(result.step, 2 * 2 + 1);
+    sdx_error rest = {0};
+    fit.valid = data.bindings;
+    fit.n_valid = 2;
+    assert_int_equal(sdx_trainer_fit(trainer, &fit, &rest), SDX_VALUE);
+    CONTAINS(rest.message, "21 samples to score");
     sdx_trainer_destroy(trainer);
     options.batch = 16;
     trainer = new_trainer(model, &options);
