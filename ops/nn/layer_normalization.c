@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * LayerNormalization: Y = (X - Mean) / sqrt(Var + epsilon) * Scale + B over the dimensions from `axis` on. Computed in
  * f32 or f64 whatever stash_type says; Mean and InvStdDev are rounded to it once. */
+#include "ops/kernels/kernels.h"
 #include "ops/nn/norm.h"
 #include "ops/nn/norm_grad.h"
 #include <math.h>
@@ -72,6 +73,31 @@ static void ln_line(const void *context, int64_t line, const void *x, void *y, i
                       sdx_norm_at(job->work, job->bias.data, job->bias.repeats ? 0 : line * n));
 }
 
+enum { NARROW = 128, ROWS = 64 }; /* elements of lines that are taken together; lines at a time */
+
+typedef struct ln_rows_job {
+    const ln_job *line;
+    const float *x;
+    float *y;
+    int64_t n;
+} ln_rows_job;
+
+static void ln_rows(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const ln_rows_job *job = argument;
+    const ln_job *line = job->line;
+    double mean[ROWS], r[ROWS];
+    for (int64_t k = begin; k < end; k += ROWS) {
+        const int64_t rows = end - k < ROWS ? end - k : ROWS;
+        line->kernels->normalize_rows_f32(job->x + k * job->n, job->y + k * job->n, job->n, rows, line->epsilon,
+                                          line->scale.data, line->bias.data, mean, r);
+        for (int64_t i = 0; (line->mean || line->inv_std_dev) && i < rows; i++) {
+            sdx_norm_put(line->kernels, line->mean, k + i, mean[i]);
+            sdx_norm_put(line->kernels, line->inv_std_dev, k + i, r[i]);
+        }
+    }
+}
+
 static sdx_status ln_compute(sdx_compute *compute, const void *params) {
     const ln_params *p = params;
     const sdx_tensor *x = compute->in[0], *bias = compute->n_in > 2 ? compute->in[2] : NULL;
@@ -85,6 +111,11 @@ static sdx_status ln_compute(sdx_compute *compute, const void *params) {
     job.inv_std_dev = compute->n_out > 2 ? compute->out[2] : NULL;
     sdx_lines lines;
     sdx_lines_between(&lines, x->rank, x->dim, axis, x->rank);
+    if (x->dtype == SDX_F32 && compute->out[0] && lines.length > 0 && lines.length <= NARROW && job.scale.repeats &&
+        job.bias.repeats) {
+        ln_rows_job rows = {&job, x->data, compute->out[0]->data, lines.length};
+        return sdx_for(compute, lines.count, sdx_grain(lines.length * 3), ln_rows, &rows);
+    }
     return sdx_lines_run(compute, &lines, work, x, compute->out[0], room, 3, ln_line, &job);
 }
 

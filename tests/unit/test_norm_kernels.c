@@ -54,6 +54,26 @@ static void rows(const sdx_kernels *kernels, int64_t n, double middle) {
              ((double)x[k] - middle) * 0.5 * (double)scale[k], 1e-6);
 }
 
+/* Two lines, x and as much of x as is left: each by its own mean and variance. */
+static void own_rows(const sdx_kernels *kernels, int64_t n) {
+    const int64_t each = n / 2;
+    double mean[2], r[2];
+    if (each == 0) return;
+    kernels->normalize_rows_f32(x, y, each, 2, 1e-3, scale, bias, mean, r);
+    for (int64_t line = 0; line < 2; line++) {
+        const float *from = x + line * each;
+        double sum = 0, squares = 0;
+        for (int64_t k = 0; k < each; k++) sum += (double)from[k] / (double)each;
+        for (int64_t k = 0; k < each; k++) squares += ((double)from[k] - sum) * ((double)from[k] - sum);
+        const double by = 1 / sqrt(squares / (double)each + 1e-3);
+        near("normalize_rows_f32: mean", kernels->cpu.isa, each, mean[line], sum, 1e-12);
+        near("normalize_rows_f32: r", kernels->cpu.isa, each, r[line], by, 1e-9);
+        for (int64_t k = 0; k < each; k++)
+            near("normalize_rows_f32", kernels->cpu.isa, each, (double)y[line * each + k],
+                 ((double)from[k] - sum) * by * (double)scale[k] + (double)bias[k], 1e-5);
+    }
+}
+
 /* g is y here. */
 static void back(const sdx_kernels *kernels, int64_t n, double middle) {
     double sum = 0, dot = 0, got[2] = {1, 2};
@@ -103,6 +123,7 @@ static void every_length(void **state) {
             make(n, 0);
             sums(&kernels, n);
             rows(&kernels, n, 0);
+            own_rows(&kernels, n);
             back(&kernels, n, 0.25);
             lines(&kernels, n);
             make(n, 1e6);
