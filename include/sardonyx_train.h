@@ -294,6 +294,7 @@ typedef struct sdx_train_options {
     int64_t checkpoint_every;    /* of sdx_trainer_fit, where its own options say nothing: steps; 0: each epoch */
     int checkpoint_keep;         /* 1 */
     bool fold_norms; /* sdx_trainer_export_model puts BatchNormalization into the weights before it, where it can */
+    bool profile;    /* record per-node times, see sdx_trainer_profile */
 } sdx_train_options;
 
 /* Options from the JSON text of a configuration file: its keys are these members (`batch`, `optimizer.lr`, `clip.norm`,
@@ -403,6 +404,9 @@ SDX_API sdx_status sdx_trainer_export_model(sdx_trainer *trainer, const char *pa
 SDX_API sdx_status sdx_trainer_export_step(sdx_trainer *trainer, const char *path, sdx_error *error);
 /* Bytes now held, and the most ever held, by the trainer: what options.memory_limit limits. Either may be NULL. */
 SDX_API void sdx_trainer_memory(const sdx_trainer *trainer, size_t *used, size_t *peak);
+/* One row per node of the graph of gradients, then of the update, as sdx_session_profile gives them; names of nodes live
+ * until the next step. Needs options.profile; none before the first step. The caller frees the array with sdx_free. */
+SDX_API sdx_status sdx_trainer_profile(const sdx_trainer *trainer, sdx_error *error, sdx_profile_row **rows, size_t *n);
 /* A line for each change that was made to the model to train it ("final Softmax 'p' is bypassed: the loss takes
  * logits"); NULL from the last on. */
 SDX_API const char *sdx_trainer_note(const sdx_trainer *trainer, size_t index);

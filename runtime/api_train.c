@@ -118,6 +118,16 @@ const char *sdx_trainer_note(const sdx_trainer *trainer, size_t index) {
     return trainer && index < trainer->n_notes ? trainer->notes[index] : NULL;
 }
 
+sdx_status sdx_trainer_profile(const sdx_trainer *trainer, sdx_error *error, sdx_profile_row **rows, size_t *n) {
+    SDX_TRY(sdx_need(rows, "rows", error));
+    SDX_TRY(sdx_need(n, "n", error));
+    *rows = NULL;
+    *n = 0;
+    SDX_TRY(sdx_need(trainer, "trainer", error));
+    if (!trainer->options.profile) return sdx_fail(error, SDX_ARGUMENT, "the trainer was created without 'profile'");
+    return sdx_trainer_rows(trainer, error, rows, n);
+}
+
 void sdx_trainer_memory(const sdx_trainer *trainer, size_t *used, size_t *peak) {
     size_t now = 0, most = 0;
     if (trainer) sdx_trainer_bytes(trainer, &now, &most);

@@ -147,6 +147,7 @@ sdx_status cli_run_once(cli_run *run, const cli_common *common, sdx_error *error
 void cli_run_close(cli_run *run);
 /* The profile as a JSON file. */
 sdx_status cli_write_profile(const sdx_session *session, const char *path, sdx_error *error);
+sdx_status cli_write_rows(const sdx_profile_row *rows, size_t n, const char *path, sdx_error *error);
 
 /* The plan of a model (optimised in full) for these inputs, as text (cli_plan.c). */
 sdx_status cli_print_plan(FILE *file, const sdx_model *model, const cli_inputs *inputs, int threads, sdx_error *error);

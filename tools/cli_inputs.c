@@ -199,6 +199,12 @@ sdx_status cli_write_profile(const sdx_session *session, const char *path, sdx_e
     sdx_profile_row *rows = NULL;
     size_t n = 0;
     SDX_TRY(sdx_session_profile(session, error, &rows, &n));
+    sdx_status status = cli_write_rows(rows, n, path, error);
+    sdx_free(rows);
+    return status;
+}
+
+sdx_status cli_write_rows(const sdx_profile_row *rows, size_t n, const char *path, sdx_error *error) {
     cJSON *json = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(json, "nodes");
     double total = 0;
     for (size_t i = 0; i < n; i++) {
@@ -213,6 +219,5 @@ sdx_status cli_write_profile(const sdx_session *session, const char *path, sdx_e
         total += 1e-6 * (double)rows[i].nanoseconds;
     }
     cli_add_ms(json, "total_ms", total);
-    sdx_free(rows);
     return cli_write_json(json, path, error);
 }

@@ -8,7 +8,7 @@
 typedef struct options {
     cli_common common;
     cli_list files;
-    const char *config, *data, *valid, *output, *checkpoint, *report, *step_graph;
+    const char *config, *data, *valid, *output, *checkpoint, *report, *step_graph, *profile;
     int keep, every;
     bool resume, json;
 } options;
@@ -46,6 +46,7 @@ static sdx_status calibrate(work *w, sdx_error *error) {
 static sdx_status fit(const options *o, work *w, sdx_error *error) {
     FILE *say = o->common.quiet ? NULL : stderr;
     SDX_TRY(cli_trainer_read(&w->t, o->files.items[0], o->config, &o->common, error));
+    w->t.options.profile = o->profile != NULL;
     const char *label = cli_trainer_label(&w->t);
     SDX_TRY(cli_dataset_load(o->data, w->t.model, label, say, error, &w->data));
     if (o->valid) SDX_TRY(cli_dataset_load(o->valid, w->t.model, label, NULL, error, &w->valid));
@@ -125,6 +126,15 @@ static sdx_status show(const work *w, double seconds, sdx_error *error) {
     return cli_write_json(json, NULL, error);
 }
 
+static sdx_status write_profile(const sdx_trainer *trainer, const char *path, sdx_error *error) {
+    sdx_profile_row *rows = NULL;
+    size_t n = 0;
+    SDX_TRY(sdx_trainer_profile(trainer, error, &rows, &n));
+    sdx_status status = cli_write_rows(rows, n, path, error);
+    sdx_free(rows);
+    return status;
+}
+
 static sdx_status train(const options *o, work *w, sdx_error *error) {
     double start = cli_milliseconds();
     sdx_status status = fit(o, w, error);
@@ -136,6 +146,7 @@ static sdx_status train(const options *o, work *w, sdx_error *error) {
     if (status) return status;
     SDX_TRY(sdx_trainer_export_model(w->t.trainer, o->output, NULL, error));
     if (o->step_graph) SDX_TRY(sdx_trainer_export_step(w->t.trainer, o->step_graph, error));
+    if (o->profile) SDX_TRY(write_profile(w->t.trainer, o->profile, error));
     if (o->json) SDX_TRY(show(w, (cli_milliseconds() - start) / 1000, error));
     if (!o->common.quiet) fprintf(stderr, "'%s' is written\n", cli_escaped(o->output));
     return SDX_OK;
@@ -162,6 +173,7 @@ int cmd_train(const cli_command *self, int argc, char **argv) {
         {"resume", 0, CLI_FLAG, &o.resume, NULL, "go on from the checkpoint"},
         {"report", 0, CLI_TEXT, &o.report, "DIR", "curves as a page and as CSV, and the sparsity"},
         {"step-graph", 0, CLI_TEXT, &o.step_graph, "FILE.onnx", "one training step as portable ONNX"},
+        {"profile", 0, CLI_TEXT, &o.profile, "FILE.json", "times of the nodes of a step"},
         {"json", 0, CLI_FLAG, &o.json, NULL, "results as one JSON object on standard output"},
     };
     int status = CLI_DONE;

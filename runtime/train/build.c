@@ -139,7 +139,7 @@ sdx_id sdx_builder_dial(sdx_builder *b, int dial, sdx_dtype dtype) {
 
 static sdx_status make_program(sdx_builder *b, sdx_program *program) {
     const sdx_model_options options = {.size = sizeof options, .threads = 1};
-    const sdx_session_options session = {.size = sizeof session};
+    const sdx_session_options session = {.size = sizeof session, .profile = b->trainer->options.profile};
     sdx_arena *arena = &b->model->arena;
     SDX_TRY(sdx_patch_commit(&b->patch));
     SDX_TRY(sdx_load_emitted(b->model, &options, b->error));

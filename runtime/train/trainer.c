@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- Cells ----------------------------------------------------------------------------------------------------- */
@@ -245,6 +246,27 @@ static void add_model(const sdx_model *model, size_t *used, size_t *peak) {
     if (!model) return;
     *used += sdx_memory_used(model->memory);
     *peak += sdx_memory_peak(model->memory);
+}
+
+sdx_status sdx_trainer_rows(const sdx_trainer *t, sdx_error *error, sdx_profile_row **rows, size_t *n) {
+    static const sdx_form forms[] = {SDX_FORM_TRAIN, SDX_FORM_UPDATE};
+    sdx_profile_row *part[2] = {NULL, NULL};
+    size_t count[2] = {0, 0};
+    sdx_status status = SDX_OK;
+    for (int k = 0; k < 2 && !status; k++) {
+        const sdx_session *session = t->programs[forms[k]].session;
+        if (session) status = sdx_session_rows(session, error, &part[k], &count[k]);
+    }
+    size_t all = count[0] + count[1];
+    sdx_profile_row *joined = status ? NULL : malloc((all ? all : 1) * sizeof *joined);
+    if (!status && !joined) status = sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu rows asked for", all);
+    if (count[0] && joined) memcpy(joined, part[0], count[0] * sizeof *joined);
+    if (count[1] && joined) memcpy(joined + count[0], part[1], count[1] * sizeof *joined);
+    free(part[0]);
+    free(part[1]);
+    *rows = joined;
+    *n = status ? 0 : all;
+    return status;
 }
 
 void sdx_trainer_bytes(const sdx_trainer *t, size_t *used, size_t *peak) {

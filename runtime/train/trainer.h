@@ -144,6 +144,7 @@ SDX_PRINTF(3, 4) sdx_status sdx_trainer_add_note(sdx_trainer *trainer, sdx_error
 /* The spare buffer becomes the value, and the old value the buffer where nobody else holds it. */
 void sdx_cell_advance(sdx_cell *cell, const sdx_memory *memory);
 void sdx_cell_clear(sdx_cell *cell);
+sdx_status sdx_trainer_rows(const sdx_trainer *trainer, sdx_error *error, sdx_profile_row **rows, size_t *n);
 void sdx_trainer_bytes(const sdx_trainer *trainer, size_t *used, size_t *peak);
 /* What the models leave of options.memory_limit is the limit of the trainer's own memory. */
 sdx_status sdx_trainer_fit_limit(sdx_trainer *trainer, sdx_error *error);

@@ -349,6 +349,38 @@ static void test_without_gradient(void **state) {
     sdx_model_close(model);
 }
 
+/* Every node of both graphs that ran, once for each step. */
+static void test_profile(void **state) {
+    (void)state;
+    sdx_model *model = new_mlp(SDX_F32, 0);
+    sdx_train_options options = plain_options();
+    sdx_profile_row *rows = NULL;
+    size_t n = 0;
+    sdx_trainer *trainer = new_trainer(model, &options);
+    assert_int_equal(sdx_trainer_profile(trainer, NULL, &rows, &n), SDX_ARGUMENT);
+    sdx_trainer_destroy(trainer);
+    options.profile = true;
+    trainer = new_trainer(model, &options);
+    OK(sdx_trainer_profile(trainer, &test_error, &rows, &n));
+    assert_int_equal(n, 0);
+    sdx_free(rows);
+    net_batch batch = new_batch(SDX_F32, 8, 7);
+    for (int k = 0; k < 3; k++) step(trainer, &batch);
+    OK(sdx_trainer_profile(trainer, &test_error, &rows, &n));
+    size_t updates = 0, losses = 0;
+    for (size_t k = 0; k < n; k++) {
+        if (rows[k].calls != 3) fail_msg("%s ran %d times in 3 steps", rows[k].node, (int)rows[k].calls);
+        updates += strcmp(rows[k].op_type, "OptimizerUpdate") == 0;
+        losses += strcmp(rows[k].op_type, "SoftmaxCrossEntropyLoss") == 0;
+    }
+    assert_int_equal(updates, sdx_trainer_parameter_count(trainer));
+    assert_int_equal(losses, 1);
+    sdx_free(rows);
+    drop_batch(&batch);
+    sdx_trainer_destroy(trainer);
+    sdx_model_close(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_learns),          cmocka_unit_test(test_gradients),
@@ -356,6 +388,7 @@ int main(void) {
         cmocka_unit_test(test_threads),         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_cancelled),       cmocka_unit_test(test_refused_options),
         cmocka_unit_test(test_refused_batches), cmocka_unit_test(test_without_gradient),
+        cmocka_unit_test(test_profile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
