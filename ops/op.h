@@ -89,9 +89,15 @@ void sdx_infer_same(sdx_infer *infer, int out, int in); /* shape of out[out] = s
 sdx_status sdx_infer_broadcast(sdx_infer *infer, int out, int first, int last);
 /* axis in [-rank, rank) -> [0, rank); a SHAPE error that names attribute `name`, what was found and the range. */
 sdx_status sdx_infer_axis(sdx_infer *infer, const char *name, int64_t axis, int rank, int *out);
+/* The type of input k; NULL when it is absent. */
+static inline const sdx_type *sdx_infer_in(const sdx_infer *infer, int k) {
+    return k < infer->n_in ? infer->in[k] : NULL;
+}
+/* An axis that was checked, from the front. */
+static inline int sdx_axis_of(int64_t axis, int rank) { return (int)(axis < 0 ? axis + rank : axis); }
 /* Rank of input k; -1 when it is unknown, absent or no tensor. */
 static inline int sdx_infer_rank_of(const sdx_infer *infer, int k) {
-    const sdx_type *type = k < infer->n_in ? infer->in[k] : NULL;
+    const sdx_type *type = sdx_infer_in(infer, k);
     return type && type->kind == SDX_TENSOR ? type->rank : -1;
 }
 /* Input k must have this rank (or unknown). `name` is the spec's name of the input. */

@@ -77,7 +77,7 @@ sdx_status sdx_infer_axis(sdx_infer *infer, const char *name, int64_t axis, int 
     if (axis < -rank || axis >= rank)
         return sdx_fail(infer->error, SDX_SHAPE, "'%s' is %" PRId64 "; it must be in [%d, %d] for rank %d", name, axis,
                         -rank, rank - 1, rank);
-    *out = (int)(axis < 0 ? axis + rank : axis);
+    *out = sdx_axis_of(axis, rank);
     return SDX_OK;
 }
 

@@ -6,7 +6,7 @@
 
 sdx_status sdx_body_grad_begin(sdx_body_grad *b, sdx_grad *grad, const sdx_graph *forward) {
     sdx_patch *patch = grad->patch;
-    const size_t room = (size_t)(forward->n_values + grad->n_captured + 1);
+    const size_t room = (size_t)forward->n_values + (size_t)grad->n_captured + 1;
     SDX_TRY(patch->status);
     *b = (sdx_body_grad){.grad = grad, .forward = forward};
     b->body = sdx_graph_copy_body(forward, patch->graph, grad->error);

@@ -58,7 +58,7 @@ static sdx_status check_arity(const sdx_infer *infer, const sdx_graph *body, int
 
 static sdx_status check_scalar(const sdx_infer *infer, int k, const char *name) {
     char is[128];
-    const sdx_type *type = k < infer->n_in ? infer->in[k] : NULL;
+    const sdx_type *type = sdx_infer_in(infer, k);
     for (int d = 0; type && d < type->rank; d++)
         if (type->dim[d] >= 0 && type->dim[d] != 1)
             return sdx_fail(infer->error, SDX_SHAPE, "input '%s' is %s; it must have one element", name,

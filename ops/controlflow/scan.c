@@ -58,7 +58,7 @@ static sdx_status axis_at(sdx_error *error, const char *name, const sdx_ints *ax
     if (axis < -rank || axis >= rank)
         return sdx_fail(error, SDX_SHAPE, "entry %d of attribute '%s' is %" PRId64 "; it must be in [%d, %d)", k, name,
                         axis, -rank, rank);
-    *out = (int)(axis < 0 ? axis + rank : axis);
+    *out = sdx_axis_of(axis, rank);
     return SDX_OK;
 }
 

@@ -21,3 +21,14 @@ sdx_dtype sdx_bind_dtype(sdx_bind *bind, const char *name) {
     sdx_bind_fail(bind, SDX_TYPE, "attribute '%s' is %" PRId64 ", which is no element type", name, dtype);
     return SDX_UNDEFINED;
 }
+
+sdx_dtype sdx_bind_number_dtype(sdx_bind *bind, const char *name) {
+    const sdx_dtype dtype = sdx_bind_dtype(bind, name);
+    const int kind = sdx_dtype_class(dtype), bits = sdx_dtype_bits(dtype);
+    const bool fits = (kind == SDX_CLASS_FLOAT && bits >= 16) ||
+                      ((kind == SDX_CLASS_SIGNED || kind == SDX_CLASS_UNSIGNED) && bits >= 8);
+    if (bind->status == SDX_OK && !fits)
+        sdx_bind_fail(bind, SDX_TYPE, "attribute '%s' is %s; it must be a type of numbers", name,
+                      sdx_dtype_name(dtype));
+    return dtype;
+}

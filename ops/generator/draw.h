@@ -14,5 +14,7 @@ uint64_t sdx_seed_key(const sdx_compute *compute, sdx_seed seed);
 
 /* Attribute `dtype` (or `output_datatype`); UNDEFINED where it is not given and has no default. */
 sdx_dtype sdx_bind_dtype(sdx_bind *bind, const char *name);
+/* The same of operators that make numbers: no string, bool or narrower type. */
+sdx_dtype sdx_bind_number_dtype(sdx_bind *bind, const char *name);
 
 #endif

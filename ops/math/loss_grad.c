@@ -2,6 +2,7 @@
  * With l the -log_prob of a label, w its weight (0: ignored) and S the sum of weights: the gradient of l is g = dY w,
  * and dY w / S of the mean; that of w is dY l, and dY (l - mean) / S. log_prob gets -onehot g; the scores behind it
  * get exp(log_prob) g - onehot g. */
+#include "ops/grad.h"
 #include "ops/math/loss.h"
 
 typedef struct emitter {
@@ -12,11 +13,7 @@ typedef struct emitter {
     int rank; /* of the scores */
 } emitter;
 
-static sdx_id cast(emitter *e, sdx_id x, sdx_dtype to) {
-    sdx_node *node = sdx_patch_node(e->patch, "", "Cast", 1, &x, 1);
-    sdx_patch_int(e->patch, node, "to", to);
-    return node->out[0];
-}
+static sdx_id cast(emitter *e, sdx_id x, sdx_dtype to) { return sdx_emit_int(e->patch, "Cast", x, SDX_NONE, "to", to); }
 
 static sdx_id along_classes(emitter *e, sdx_id x) {
     return sdx_emit2(e->patch, "Unsqueeze", x, sdx_patch_i64s(e->patch, (const int64_t[]){1}, 1));
@@ -29,11 +26,7 @@ static sdx_id sum_over(emitter *e, sdx_id x, const int64_t *axes, int n, bool ke
     return node->out[0];
 }
 
-static sdx_id sum_all(emitter *e, sdx_id x) {
-    sdx_node *node = sdx_patch_node(e->patch, "", "ReduceSum", 1, &x, 1);
-    sdx_patch_int(e->patch, node, "keepdims", 0);
-    return node->out[0];
-}
+static sdx_id sum_all(emitter *e, sdx_id x) { return sdx_emit_int(e->patch, "ReduceSum", x, SDX_NONE, "keepdims", 0); }
 
 /* Labels with those that are ignored turned into 0; *valid is 1 where none is, SDX_NONE when all are valid. */
 static sdx_id safe_labels(emitter *e, sdx_id *valid) {

@@ -3,12 +3,10 @@
 #include "ops/math/dot_matmul.h"
 #include "ops/math/matmul.h"
 
-static const sdx_type *type_of(const sdx_infer *infer, int k) { return k < infer->n_in ? infer->in[k] : NULL; }
-
 static sdx_status integer_infer(sdx_infer *infer, const void *params) {
     sdx_unpacked unpacked;
     infer = sdx_unpack_types(infer, params, 1, &unpacked);
-    const sdx_type *zero_a = type_of(infer, 2), *zero_b = type_of(infer, 3);
+    const sdx_type *zero_a = sdx_infer_in(infer, 2), *zero_b = sdx_infer_in(infer, 3);
     SDX_TRY(sdx_matmul_infer(infer, 0, 1));
     if (zero_a) SDX_TRY(sdx_dot_lines_check(infer->error, "a_zero_point", zero_a, infer->in[0], false));
     if (zero_b) SDX_TRY(sdx_dot_lines_check(infer->error, "b_zero_point", zero_b, infer->in[1], true));

@@ -15,15 +15,8 @@ typedef struct window_params {
 
 static sdx_status window_bind(sdx_bind *bind, void *params) {
     window_params *p = params;
-    p->dtype = sdx_bind_dtype(bind, "output_datatype");
+    p->dtype = sdx_bind_number_dtype(bind, "output_datatype");
     p->periodic = sdx_bind_int(bind, "periodic") != 0;
-    const int kind = sdx_dtype_class(p->dtype);
-    const int bits = sdx_dtype_bits(p->dtype);
-    const bool fits = (kind == SDX_CLASS_FLOAT && bits >= 16) ||
-                      ((kind == SDX_CLASS_SIGNED || kind == SDX_CLASS_UNSIGNED) && bits >= 8);
-    if (bind->status == SDX_OK && !fits)
-        sdx_bind_fail(bind, SDX_TYPE, "attribute 'output_datatype' is %s; it must be a type of numbers",
-                      sdx_dtype_name(p->dtype));
     return bind->status;
 }
 

@@ -127,7 +127,7 @@ static void top_k_lines(void *argument, int64_t begin, int64_t end, int worker) 
 static sdx_status top_k_compute(sdx_compute *compute, const void *params) {
     const top_k_params *p = params;
     const sdx_tensor *x = compute->in[0];
-    int axis = (int)(p->axis < 0 ? p->axis + x->rank : p->axis);
+    int axis = sdx_axis_of(p->axis, x->rank);
     top_k_job job = {.x = x, .smallest = p->smallest, .n = x->dim[axis]};
     int64_t dims[SDX_MAX_RANK];
     size_t room = 0;

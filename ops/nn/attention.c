@@ -74,8 +74,6 @@ static sdx_status read_sequence(sdx_error *error, const sdx_type *type, const ch
     return SDX_OK;
 }
 
-static const sdx_type *given(const sdx_infer *infer, int k) { return k < infer->n_in ? infer->in[k] : NULL; }
-
 static sdx_status check_ranks(const sdx_infer *infer, const attention_params *p) {
     static const char *const names[] = {"Q", "K", "V"};
     const int rank = infer->in[Q]->rank;
@@ -95,7 +93,7 @@ static sdx_status check_ranks(const sdx_infer *infer, const attention_params *p)
 
 /* Past keys or values: [batch, kv_heads, past, size]. */
 static sdx_status check_past(sdx_infer *infer, int k, const char *name, const sequence *now, int64_t *past) {
-    const sdx_type *type = given(infer, k);
+    const sdx_type *type = sdx_infer_in(infer, k);
     if (!type) return SDX_OK;
     SDX_TRY(sdx_infer_rank(infer, k, name, 4));
     if (type->rank < 0) return SDX_OK;
@@ -106,7 +104,7 @@ static sdx_status check_past(sdx_infer *infer, int k, const char *name, const se
 }
 
 static sdx_status check_mask(const sdx_infer *infer, const sequence *q, int64_t keys) {
-    const sdx_type *mask = given(infer, MASK);
+    const sdx_type *mask = sdx_infer_in(infer, MASK);
     if (!mask || mask->rank < 0) return SDX_OK;
     const int64_t full[4] = {q->batch, q->heads, q->length, keys};
     if (mask->rank < 1 || mask->rank > 4)
@@ -123,13 +121,13 @@ static sdx_status check_mask(const sdx_infer *infer, const sequence *q, int64_t 
 }
 
 static sdx_status check_optional(const sdx_infer *infer, const sequence *q) {
-    const sdx_type *nonpad = given(infer, NONPAD);
-    if (!given(infer, PAST_KEY) != !given(infer, PAST_VALUE))
+    const sdx_type *nonpad = sdx_infer_in(infer, NONPAD);
+    if (!sdx_infer_in(infer, PAST_KEY) != !sdx_infer_in(infer, PAST_VALUE))
         return sdx_fail(infer->error, SDX_MALFORMED, "input '%s' is absent; it must be given with '%s'",
-                        given(infer, PAST_KEY) ? "past_value" : "past_key",
-                        given(infer, PAST_KEY) ? "past_key" : "past_value");
+                        sdx_infer_in(infer, PAST_KEY) ? "past_value" : "past_key",
+                        sdx_infer_in(infer, PAST_KEY) ? "past_key" : "past_value");
     if (!nonpad) return SDX_OK;
-    if (given(infer, PAST_KEY))
+    if (sdx_infer_in(infer, PAST_KEY))
         return sdx_fail(infer->error, SDX_MALFORMED,
                         "input 'nonpad_kv_seqlen' is given; it must not be together with "
                         "'past_key' and 'past_value'");
@@ -154,7 +152,7 @@ static void set_shape(const sdx_infer *infer, int out, int64_t a, int64_t b, int
 static sdx_status attention_infer(sdx_infer *infer, const void *params) {
     const attention_params *p = params;
     sequence q, k, v;
-    int64_t past = given(infer, PAST_KEY) ? -1 : 0, keys = -1;
+    int64_t past = sdx_infer_in(infer, PAST_KEY) ? -1 : 0, keys = -1;
     SDX_TRY(check_ranks(infer, p));
     SDX_TRY(read_sequence(infer->error, infer->in[Q], "Q", p->q_heads, "q_num_heads", &q));
     SDX_TRY(read_sequence(infer->error, infer->in[K], "K", p->kv_heads, "kv_num_heads", &k));
@@ -249,7 +247,7 @@ static size_t attention_scratch(const sdx_infer *infer, const void *params) {
     const sdx_type *in[INPUTS] = {NULL};
     char any;
     sdx_attend a;
-    for (int k = 0; k < INPUTS; k++) in[k] = given(infer, k);
+    for (int k = 0; k < INPUTS; k++) in[k] = sdx_infer_in(infer, k);
     describe(params, in, &a);
     if (in[MASK]) a.mask.data = &any;
     if (infer->n_out > 3 && infer->wanted[3]) a.scores.data = &any;

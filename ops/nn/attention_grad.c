@@ -4,6 +4,7 @@
  *   dQ = scale dS K;  dK = scale dS^T Q.
  * P and the capped scores come from Attention itself, computed again; heads of K and V that several heads of Q share
  * are repeated before and summed after. */
+#include "ops/grad.h"
 #include "ops/nn/attention.h"
 #include <math.h>
 
@@ -69,13 +70,6 @@ static sdx_id sum_heads(const gradient *g, sdx_id x) {
     for (int64_t k = 1; k < g->group; k++)
         sum = sdx_emit2(g->patch, "Add", sum, gather_heads(g, x, g->kv_heads, 1, k, g->group));
     return sum;
-}
-
-static sdx_id cast(const gradient *g, sdx_id x, sdx_dtype from, sdx_dtype to) {
-    if (from == to) return x;
-    sdx_node *node = sdx_patch_node(g->patch, "", "Cast", 1, &x, 1);
-    sdx_patch_int(g->patch, node, "to", to);
-    return node->out[0];
 }
 
 static sdx_id times(const gradient *g, sdx_id x, double factor) {
@@ -145,11 +139,13 @@ static sdx_status emit(gradient *g) {
         const sdx_node *shown = again(g, SDX_SCORES_SOFTMAX);
         const sdx_id p = shown->out[3], dY = part_heads(g, grad->dY[0], g->heads);
         const sdx_id keys = repeat_heads(g, shown->out[1]);
-        const sdx_id values = cast(g, repeat_heads(g, shown->out[2]), g->t2, g->t1);
+        const sdx_id values = sdx_emit_cast(g->patch, repeat_heads(g, shown->out[2]), g->t2, g->t1);
         sdx_id dS = score_gradient(g, p, dY, values);
-        dV = add(g, dV, cast(g, sum_heads(g, sdx_emit2(patch, "MatMul", turn_rows(g, p), dY)), g->t1, g->t2));
+        dV = add(g, dV,
+                 sdx_emit_cast(g->patch, sum_heads(g, sdx_emit2(patch, "MatMul", turn_rows(g, p), dY)), g->t1, g->t2));
         if (given(g, MASK) && grad->needed[MASK])
-            grad->dX[MASK] = cast(g, slice(g, dS, SDX_NONE, extent(g, MASK, -1), 3), g->t1, type_of(g, MASK)->dtype);
+            grad->dX[MASK] =
+                sdx_emit_cast(g->patch, slice(g, dS, SDX_NONE, extent(g, MASK, -1), 3), g->t1, type_of(g, MASK)->dtype);
         if (g->params->softcap > 0) {
             sdx_id ratio = times(g, again(g, SDX_SCORES_CAPPED)->out[3], 1 / g->params->softcap);
             sdx_id bend = sdx_emit2(patch, "Mul", dS, sdx_emit2(patch, "Mul", ratio, ratio));

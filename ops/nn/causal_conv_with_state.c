@@ -21,10 +21,8 @@ static sdx_status causal_bind(sdx_bind *bind, void *params) {
     return bind->status;
 }
 
-static const sdx_type *given(const sdx_infer *infer, int k) { return k < infer->n_in ? infer->in[k] : NULL; }
-
 static sdx_status check_past(sdx_infer *infer, int64_t batch, int64_t channels, int64_t taps) {
-    const sdx_type *past = given(infer, 3);
+    const sdx_type *past = sdx_infer_in(infer, 3);
     if (!past) return SDX_OK;
     SDX_TRY(sdx_infer_rank(infer, 3, "past_state", 3));
     if (past->rank < 0) return SDX_OK;
@@ -35,7 +33,7 @@ static sdx_status check_past(sdx_infer *infer, int64_t batch, int64_t channels, 
 
 static sdx_status causal_infer(sdx_infer *infer, const void *params) {
     (void)params;
-    const sdx_type *x = infer->in[0], *w = infer->in[1], *bias = given(infer, 2);
+    const sdx_type *x = infer->in[0], *w = infer->in[1], *bias = sdx_infer_in(infer, 2);
     int64_t channels = -1, taps = -1;
     SDX_TRY(sdx_infer_rank(infer, 0, "input", 3));
     SDX_TRY(sdx_infer_rank(infer, 1, "weight", 3));

@@ -32,7 +32,7 @@ static sdx_status flatten_resolve(sdx_error *error, const flatten_params *p, con
     if (p->axis < -in->rank || p->axis > in->rank)
         return sdx_fail(error, SDX_SHAPE, "attribute 'axis' is %" PRId64 "; it must be in [%d, %d] for rank %d",
                         p->axis, -in->rank, in->rank, in->rank);
-    int axis = (int)(p->axis < 0 ? p->axis + in->rank : p->axis);
+    int axis = sdx_axis_of(p->axis, in->rank);
     dims[0] = fold_dims(in, 0, axis);
     dims[1] = fold_dims(in, axis, in->rank);
     return SDX_OK;

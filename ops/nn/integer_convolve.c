@@ -29,7 +29,7 @@ sdx_status sdx_integer_conv_infer(sdx_infer *infer, const sdx_integer_conv *p, i
 }
 
 sdx_status sdx_integer_conv_maps(const sdx_infer *infer, int k, const char *name, int w) {
-    const sdx_type *type = k < infer->n_in ? infer->in[k] : NULL;
+    const sdx_type *type = sdx_infer_in(infer, k);
     const int64_t maps = infer->in[w]->rank > 0 ? infer->in[w]->dim[0] : -1;
     if (!type || !sdx_type_concrete(type) || maps < 0) return SDX_OK;
     if (type->rank == 0 || (type->rank == 1 && (type->dim[0] == 1 || type->dim[0] == maps))) return SDX_OK;

@@ -35,13 +35,9 @@ static sdx_status ln_infer(sdx_infer *infer, const void *params) {
     return SDX_OK;
 }
 
-static int axis_of(const ln_params *p, int rank) { return (int)(p->axis < 0 ? p->axis + rank : p->axis); }
-
-static const sdx_type *input(const sdx_infer *infer, int k) { return k < infer->n_in ? infer->in[k] : NULL; }
-
 static size_t ln_scratch(const sdx_infer *infer, const void *params) {
     const sdx_type *x = infer->in[0];
-    int axis = axis_of(params, x->rank);
+    int axis = sdx_axis_of(((const ln_params *)params)->axis, x->rank);
     sdx_dtype work = sdx_work_dtype(x->dtype);
     sdx_lines lines;
     sdx_lines_between(&lines, x->rank, x->dim, axis, x->rank);
@@ -49,7 +45,7 @@ static size_t ln_scratch(const sdx_infer *infer, const void *params) {
     size_t size = sdx_lines_scratch(&lines, infer->threads, x->dtype, work, to);
     if (size > SIZE_MAX / 4) return SIZE_MAX;
     for (int k = 1; k < 3; k++)
-        if (!sdx_size_add(size, sdx_norm_spread_size(x, axis, input(infer, k), work), &size)) return SIZE_MAX;
+        if (!sdx_size_add(size, sdx_norm_spread_size(x, axis, sdx_infer_in(infer, k), work), &size)) return SIZE_MAX;
     return size;
 }
 
@@ -101,7 +97,7 @@ static void ln_rows(void *argument, int64_t begin, int64_t end, int worker) {
 static sdx_status ln_compute(sdx_compute *compute, const void *params) {
     const ln_params *p = params;
     const sdx_tensor *x = compute->in[0], *bias = compute->n_in > 2 ? compute->in[2] : NULL;
-    int axis = axis_of(p, x->rank);
+    int axis = sdx_axis_of(p->axis, x->rank);
     sdx_dtype work = sdx_work_dtype(x->dtype);
     char *room = compute->scratch;
     ln_job job = {.kernels = compute->kernels, .work = work, .epsilon = p->epsilon};
@@ -122,7 +118,7 @@ static sdx_status ln_compute(sdx_compute *compute, const void *params) {
 static sdx_status ln_grad(sdx_grad *grad, const void *params) {
     const ln_params *p = params;
     const int rank = grad->patch->graph->values[grad->node->in[0]].type.rank;
-    return sdx_norm_grad_rows(grad, axis_of(p, rank), p->epsilon, true);
+    return sdx_norm_grad_rows(grad, sdx_axis_of(p->axis, rank), p->epsilon, true);
 }
 
 const sdx_op sdx_op_LayerNormalization = {

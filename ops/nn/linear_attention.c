@@ -36,8 +36,6 @@ sdx_status sdx_linear_bind(sdx_bind *bind, void *params) {
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
-static const sdx_type *given(const sdx_infer *infer, int k) { return k < infer->n_in ? infer->in[k] : NULL; }
-
 /* -1 where not known. */
 typedef struct linear_shape {
     int64_t batch, length, keys, values; /* keys, values: d_k, d_v */
@@ -66,9 +64,9 @@ static sdx_status split(const sdx_infer *infer, const char *name, int64_t hidden
 static sdx_status check_gate(sdx_infer *infer, int k, const char *name, bool wanted, linear_shape *s, int64_t heads,
                              int64_t other) {
     int64_t last = -1;
-    if (!given(infer, k) && wanted)
+    if (!sdx_infer_in(infer, k) && wanted)
         return sdx_fail(infer->error, SDX_MALFORMED, "input '%s' is absent; this 'update_rule' needs it", name);
-    if (!given(infer, k)) return SDX_OK;
+    if (!sdx_infer_in(infer, k)) return SDX_OK;
     if (!wanted)
         return sdx_fail(infer->error, SDX_MALFORMED, "input '%s' is given; this 'update_rule' must not have it", name);
     SDX_TRY(check_packed(infer, k, name, s, &last));
@@ -79,7 +77,7 @@ static sdx_status check_gate(sdx_infer *infer, int k, const char *name, bool wan
 }
 
 static sdx_status check_past(sdx_infer *infer, const sdx_linear_params *p, linear_shape *s) {
-    const sdx_type *past = given(infer, SDX_LINEAR_PAST);
+    const sdx_type *past = sdx_infer_in(infer, SDX_LINEAR_PAST);
     if (!past) return SDX_OK;
     SDX_TRY(sdx_infer_rank(infer, SDX_LINEAR_PAST, "past_state", 4));
     if (past->rank < 0) return SDX_OK;
@@ -111,8 +109,9 @@ static sdx_status linear_infer(sdx_infer *infer, const void *params) {
     if (infer->n_out < 2) return SDX_OK;
     /* Without past_state nothing else says which dtype the state has. */
     sdx_type *present = &infer->out[1];
-    *present = sdx_type_make(
-        given(infer, SDX_LINEAR_PAST) ? infer->in[SDX_LINEAR_PAST]->dtype : infer->in[SDX_LINEAR_QUERY]->dtype, 4);
+    *present = sdx_type_make(sdx_infer_in(infer, SDX_LINEAR_PAST) ? infer->in[SDX_LINEAR_PAST]->dtype
+                                                                  : infer->in[SDX_LINEAR_QUERY]->dtype,
+                             4);
     present->dim[0] = s.batch, present->dim[1] = p->kv_heads, present->dim[2] = s.keys, present->dim[3] = s.values;
     return SDX_OK;
 }

@@ -26,7 +26,7 @@ static sdx_status lp_infer(sdx_infer *infer, const void *params) {
 }
 
 static void lp_lines(const lp_params *p, int rank, const int64_t *dim, sdx_lines *lines) {
-    int axis = (int)(p->axis < 0 ? p->axis + rank : p->axis);
+    int axis = sdx_axis_of(p->axis, rank);
     sdx_lines_between(lines, rank, dim, axis, axis + 1);
 }
 

@@ -2,10 +2,6 @@
 #include "ops/nn/norm_grad.h"
 #include "ops/grad.h"
 
-static sdx_id cast(sdx_patch *patch, sdx_id x, sdx_dtype from, sdx_dtype to) {
-    return from == to ? x : sdx_emit_int(patch, "Cast", x, SDX_NONE, "to", to);
-}
-
 /* ---- fused ------------------------------------------------------------------------------------------------------- */
 
 sdx_status sdx_norm_grad_check(const sdx_grad *grad) {
@@ -62,7 +58,8 @@ sdx_status sdx_norm_grad_rows(sdx_grad *grad, int axis, double epsilon, bool cen
     int64_t axes[SDX_MAX_RANK];
     int n = 0;
     for (int d = axis; d < g.rank; d++) axes[n++] = d;
-    const sdx_id scale = cast(g.patch, grad->node->in[1], sdx_grad_type(g.patch, grad->node->in[1])->dtype, g.work);
+    const sdx_id scale =
+        sdx_emit_cast(g.patch, grad->node->in[1], sdx_grad_type(g.patch, grad->node->in[1])->dtype, g.work);
     const sdx_norm_hat hat = sdx_norm_grad_hat(&g, g.X, axes, n, epsilon, 0, centred);
     const sdx_id dx_hat = sdx_emit2(g.patch, "Mul", g.dY, scale);
     sdx_norm_grad_set(&g, 0, sdx_norm_grad_back(&g, hat, dx_hat, axes, n, centred));
@@ -80,14 +77,14 @@ sdx_status sdx_norm_grad_begin(sdx_norm_grad *g, sdx_grad *grad) {
     g->rank = sdx_grad_type(g->patch, node->in[0])->rank;
     for (int k = 0; k < node->n_in; k++)
         if (node->in[k] != SDX_NONE && sdx_grad_type(g->patch, node->in[k])->dtype == SDX_F64) g->work = SDX_F64;
-    g->X = cast(g->patch, node->in[0], sdx_grad_type(g->patch, node->in[0])->dtype, g->work);
-    g->dY = cast(g->patch, grad->dY[0], sdx_grad_type(g->patch, node->out[0])->dtype, g->work);
+    g->X = sdx_emit_cast(g->patch, node->in[0], sdx_grad_type(g->patch, node->in[0])->dtype, g->work);
+    g->dY = sdx_emit_cast(g->patch, grad->dY[0], sdx_grad_type(g->patch, node->out[0])->dtype, g->work);
     return SDX_OK;
 }
 
 void sdx_norm_grad_set(sdx_norm_grad *g, int k, sdx_id x) {
     if (sdx_grad_in(g->grad, k) == SDX_NONE || !g->grad->needed[k]) return;
-    g->grad->dX[k] = cast(g->patch, x, g->work, sdx_grad_type(g->patch, g->grad->node->in[k])->dtype);
+    g->grad->dX[k] = sdx_emit_cast(g->patch, x, g->work, sdx_grad_type(g->patch, g->grad->node->in[k])->dtype);
 }
 
 static sdx_id reduce(sdx_norm_grad *g, const char *op, sdx_id x, const int64_t *axes, int n, bool keep) {
@@ -168,7 +165,7 @@ sdx_status sdx_norm_back_expand(sdx_patch *patch, const sdx_node *node, const vo
         if (sdx_grad_type(patch, node->in[k])->dtype == SDX_F64) g.work = SDX_F64;
     sdx_id in[5], given[2] = {SDX_NONE, SDX_NONE}, hat = SDX_NONE, out[3];
     for (int k = 0; k < node->n_in; k++) {
-        in[k] = cast(patch, node->in[k], sdx_grad_type(patch, node->in[k])->dtype, g.work);
+        in[k] = sdx_emit_cast(patch, node->in[k], sdx_grad_type(patch, node->in[k])->dtype, g.work);
         if (k > 2) given[k - 3] = per_channel(&g, in[k]);
     }
     g.X = in[0], g.dY = in[2];
@@ -183,7 +180,7 @@ sdx_status sdx_norm_back_expand(sdx_patch *patch, const sdx_node *node, const vo
     for (int k = 0; k < node->n_out; k++) {
         if (node->out[k] == SDX_NONE) continue;
         const sdx_dtype to = sdx_grad_type(patch, node->in[k ? 1 : 0])->dtype;
-        sdx_patch_replace(patch, node->out[k], cast(patch, out[k], g.work, to));
+        sdx_patch_replace(patch, node->out[k], sdx_emit_cast(patch, out[k], g.work, to));
     }
     sdx_patch_remove(patch, node);
     return patch->status;

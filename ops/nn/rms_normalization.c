@@ -27,11 +27,9 @@ static sdx_status rms_infer(sdx_infer *infer, const void *params) {
     return sdx_norm_check_spread(infer, 1, "scale");
 }
 
-static int axis_of(const rms_params *p, int rank) { return (int)(p->axis < 0 ? p->axis + rank : p->axis); }
-
 static size_t rms_scratch(const sdx_infer *infer, const void *params) {
     const sdx_type *x = infer->in[0], *scale = infer->in[1];
-    int axis = axis_of(params, x->rank);
+    int axis = sdx_axis_of(((const rms_params *)params)->axis, x->rank);
     sdx_dtype work = sdx_lines_work(x->dtype, scale->dtype, SDX_UNDEFINED);
     sdx_lines lines;
     sdx_lines_between(&lines, x->rank, x->dim, axis, x->rank);
@@ -59,7 +57,7 @@ static void rms_line(const void *context, int64_t line, const void *x, void *y, 
 static sdx_status rms_compute(sdx_compute *compute, const void *params) {
     const rms_params *p = params;
     const sdx_tensor *x = compute->in[0], *scale = compute->in[1];
-    int axis = axis_of(p, x->rank);
+    int axis = sdx_axis_of(p->axis, x->rank);
     sdx_dtype work = sdx_lines_work(x->dtype, scale->dtype, SDX_UNDEFINED);
     char *room = compute->scratch;
     rms_job job = {.kernels = compute->kernels, .work = work, .epsilon = p->epsilon};
@@ -72,7 +70,7 @@ static sdx_status rms_compute(sdx_compute *compute, const void *params) {
 static sdx_status rms_grad(sdx_grad *grad, const void *params) {
     const rms_params *p = params;
     const int rank = grad->patch->graph->values[grad->node->in[0]].type.rank;
-    return sdx_norm_grad_rows(grad, axis_of(p, rank), p->epsilon, false);
+    return sdx_norm_grad_rows(grad, sdx_axis_of(p->axis, rank), p->epsilon, false);
 }
 
 const sdx_op sdx_op_RMSNormalization = {

@@ -56,7 +56,7 @@ static sdx_status softmax_upgrade(sdx_patch *patch, const sdx_node *node) {
 }
 
 static void softmax_lines(const softmax_params *p, int rank, const int64_t *dim, sdx_lines *lines) {
-    int axis = (int)(p->axis < 0 ? p->axis + rank : p->axis);
+    int axis = sdx_axis_of(p->axis, rank);
     sdx_lines_between(lines, rank, dim, axis, axis + 1);
 }
 
@@ -148,7 +148,7 @@ static sdx_status run(sdx_compute *compute, const softmax_params *p, softmax_job
 
 static sdx_status run_exponentials(sdx_compute *compute, const softmax_params *p, softmax_job job, bool logarithm) {
     const sdx_tensor *x = compute->in[0];
-    sdx_axis_view view = sdx_view_axis(x->rank, x->dim, (int)(p->axis < 0 ? p->axis + x->rank : p->axis));
+    sdx_axis_view view = sdx_view_axis(x->rank, x->dim, sdx_axis_of(p->axis, x->rank));
     if (!side_by_side(x, view)) return run(compute, p, job, 4);
     columns_job columns = {.kernels = compute->kernels,
                            .x = x->data,
@@ -296,7 +296,7 @@ static sdx_status back_compute(sdx_compute *compute, const void *params) {
                     .dy = compute->in[1],
                     .dx = compute->out[0],
                     .work = sdx_work_dtype(y->dtype),
-                    .view = sdx_view_axis(y->rank, y->dim, (int)(p->axis < 0 ? p->axis + y->rank : p->axis)),
+                    .view = sdx_view_axis(y->rank, y->dim, sdx_axis_of(p->axis, y->rank)),
                     .logarithm = p->logarithm};
     if (y->count == 0) return SDX_OK;
     job.exponential = compute->kernels->unary(SDX_UNARY_Exp, job.work);

@@ -5,7 +5,7 @@
 #include "ops/loop.h"
 #include "ops/quantization/quantize.h"
 
-enum { TILE = 512 };
+enum { TILE = SDX_QUANTIZE_TILE };
 
 static sdx_status dequantize_infer(sdx_infer *infer, const void *params) {
     const sdx_quantize_params *p = params;
@@ -22,26 +22,9 @@ static sdx_status dequantize_infer(sdx_infer *infer, const void *params) {
     return sdx_granules_infer(infer, p, 'x');
 }
 
-typedef struct dequantize_job {
-    const sdx_kernels *kernels;
-    const sdx_tensor *x, *scale, *zero, *y;
-    sdx_granules granules;
-    bool direct; /* elements need no room on the way */
-} dequantize_job;
-
-static const void *at(const sdx_tensor *tensor, int64_t k) {
-    return (const char *)tensor->data + (size_t)k * sdx_dtype_size(tensor->dtype);
-}
-
-static const float *as_f32(const dequantize_job *job, const sdx_tensor *tensor, int64_t k, int64_t n, float *room) {
-    if (tensor->dtype == SDX_F32) return at(tensor, k);
-    sdx_convert(job->kernels, tensor->dtype, at(tensor, k), SDX_F32, room, n);
-    return room;
-}
-
-static void from_i32(const dequantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n,
+static void from_i32(const sdx_quantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n,
                      const float *scale, float *y) {
-    const int32_t *x = at(job->x, flat), *zero = job->zero ? at(job->zero, place) : NULL;
+    const int32_t *x = sdx_quantize_at(job->x, flat), *zero = job->zero ? sdx_quantize_at(job->zero, place) : NULL;
     for (int64_t i = 0; i < n; i++) {
         double v = (double)x[i] - (zero ? (double)zero[i * step] : 0);
         y[i] = (float)(v * (double)scale[i * step]);
@@ -53,23 +36,24 @@ typedef struct rooms {
     float x[TILE], scale[TILE], zero[TILE], result[TILE];
 } rooms;
 
-static void from_float(const dequantize_job *job, int64_t flat, const float *scale, const float *zero, int64_t step,
+static void from_float(const sdx_quantize_job *job, int64_t flat, const float *scale, const float *zero, int64_t step,
                        int64_t n, float *room, float *y) {
-    const float *x = as_f32(job, job->x, flat, n, room);
+    const float *x = sdx_quantize_as(job, job->x, flat, n, SDX_F32, room);
     job->kernels->binary(SDX_BINARY_Sub, SDX_F32)(x, 1, zero, step, y, n);
     job->kernels->binary(SDX_BINARY_Mul, SDX_F32)(y, 1, scale, step, y, n);
 }
 
-static void dequantize_tile(const dequantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n,
-                            rooms *room) {
+static void dequantize_tile(const void *context, int64_t flat, int64_t place, int64_t step, int64_t n, void *space) {
+    const sdx_quantize_job *job = context;
+    rooms *room = space;
     const int64_t scales = step ? n : 1;
-    const float *scale = as_f32(job, job->scale, place, scales, room->scale), *zero = room->zero;
-    float *y = job->y->dtype == SDX_F32 ? (float *)at(job->y, flat) : room->result;
+    const float *scale = sdx_quantize_as(job, job->scale, place, scales, SDX_F32, room->scale), *zero = room->zero;
+    float *y = job->y->dtype == SDX_F32 ? (float *)sdx_quantize_at(job->y, flat) : room->result;
     if (job->x->dtype == SDX_I32)
         from_i32(job, flat, place, step, n, scale, y);
     else {
         if (job->zero)
-            zero = as_f32(job, job->zero, place, scales, room->zero);
+            zero = sdx_quantize_as(job, job->zero, place, scales, SDX_F32, room->zero);
         else
             for (int64_t i = 0; i < scales; i++) room->zero[i] = 0;
         if (sdx_dtype_class(job->x->dtype) == SDX_CLASS_FLOAT)
@@ -80,37 +64,24 @@ static void dequantize_tile(const dequantize_job *job, int64_t flat, int64_t pla
             job->kernels->dequantize(!bytes      ? job->x->dtype
                                      : is_signed ? SDX_I8
                                                  : SDX_U8,
-                                     at(job->x, flat), scale, zero, step, y, n);
+                                     sdx_quantize_at(job->x, flat), scale, zero, step, y, n);
         }
     }
-    if (y == room->result) sdx_convert(job->kernels, SDX_F32, y, job->y->dtype, (void *)at(job->y, flat), n);
+    if (y == room->result)
+        sdx_convert(job->kernels, SDX_F32, y, job->y->dtype, (void *)sdx_quantize_at(job->y, flat), n);
 }
 
 static void dequantize_range(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
-    const dequantize_job *job = argument;
-    sdx_granule at;
     rooms room;
-    sdx_granule_seek(&job->granules, begin, &at);
-    for (int64_t k = begin, n = 0; k < end; k += n) {
-        n = at.run < end - k ? at.run : end - k;
-        if (n > TILE && !(job->direct && at.step == 0)) n = TILE;
-        dequantize_tile(job, k, at.place, at.step, n, &room);
-        sdx_granule_move(&job->granules, &at, n);
-    }
+    sdx_quantize_tiles(argument, begin, end, dequantize_tile, argument, &room);
 }
 
 static sdx_status dequantize_compute(sdx_compute *compute, const void *params) {
-    const sdx_quantize_params *p = params;
-    const sdx_tensor *x = compute->in[0], *scale = compute->in[1], *zero = compute->n_in > 2 ? compute->in[2] : NULL;
-    sdx_type x_type = sdx_type_of_tensor(x), scale_type = sdx_type_of_tensor(scale), zero_type = {0};
-    if (zero) zero_type = sdx_type_of_tensor(zero);
-    dequantize_job job = {.kernels = compute->kernels, .x = x, .scale = scale, .zero = zero};
-    SDX_TRY(sdx_granules_make(compute->error, p, 'x', &x_type, &scale_type, zero ? &zero_type : NULL, &job.granules));
-    job.y = sdx_compute_output(compute, 0, x->rank, x->dim);
-    if (!job.y) return compute->error->status;
-    job.direct = job.y->dtype == SDX_F32 && sdx_is_quantized_integer(x->dtype);
-    return sdx_for(compute, x->count, SDX_GRAIN_CHEAP, dequantize_range, &job);
+    sdx_quantize_job job;
+    SDX_TRY(sdx_quantize_begin(compute, params, 'x', &job));
+    job.direct = job.y->dtype == SDX_F32 && sdx_is_quantized_integer(job.x->dtype);
+    return sdx_for(compute, job.x->count, SDX_GRAIN_CHEAP, dequantize_range, &job);
 }
 
 #define F8            "f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"
@@ -138,7 +109,7 @@ static sdx_status sum_over_axis(sdx_grad *grad, const sdx_quantize_params *p, sd
     size_t n = 0;
     if (rank < 0) return sdx_fail(grad->error, SDX_UNSUPPORTED, "the rank of input 'x' must be known for the gradient");
     for (int d = 0; d < rank; d++)
-        if (d != (p->axis < 0 ? p->axis + rank : p->axis)) axes[n++] = d;
+        if (d != sdx_axis_of(p->axis, rank)) axes[n++] = d;
     if (n) *products = sdx_emit_int(patch, "ReduceSum", *products, sdx_patch_i64s(patch, axes, n), "keepdims", 0);
     return SDX_OK;
 }

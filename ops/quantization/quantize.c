@@ -68,7 +68,7 @@ sdx_status sdx_granules_make(sdx_error *error, const sdx_quantize_params *p, cha
                         scale->rank);
     if (p->axis < -x->rank || p->axis >= x->rank)
         return sdx_fail(error, SDX_SHAPE, "attribute 'axis' is %" PRId64 "; input 'x' has rank %d", p->axis, x->rank);
-    const int axis = (int)(p->axis < 0 ? p->axis + x->rank : p->axis);
+    const int axis = sdx_axis_of(p->axis, x->rank);
     sdx_axis_view view = sdx_view_axis(x->rank, x->dim, axis);
     *out = (sdx_granules){.outer = view.outer, .n = view.n, .inner = view.inner, .block = 1, .blocks = view.n};
     if (p->block_size > 0) {
@@ -135,4 +135,38 @@ void sdx_quantized_range(sdx_dtype dtype, float *low, float *high) {
     const int32_t values = 1 << sdx_dtype_bits(dtype), below = is_signed ? values / 2 : 0;
     *low = (float)-below;
     *high = (float)(values - 1 - below);
+}
+
+/* ---- the loop of both ---- */
+
+sdx_status sdx_quantize_begin(sdx_compute *compute, const sdx_quantize_params *p, char prefix, sdx_quantize_job *job) {
+    const sdx_tensor *x = compute->in[0], *scale = compute->in[1], *zero = compute->n_in > 2 ? compute->in[2] : NULL;
+    const sdx_type x_type = sdx_type_of_tensor(x), scale_type = sdx_type_of_tensor(scale);
+    sdx_type zero_type = {0};
+    if (zero) zero_type = sdx_type_of_tensor(zero);
+    *job = (sdx_quantize_job){.kernels = compute->kernels, .x = x, .scale = scale, .zero = zero};
+    SDX_TRY(
+        sdx_granules_make(compute->error, p, prefix, &x_type, &scale_type, zero ? &zero_type : NULL, &job->granules));
+    job->y = sdx_compute_output(compute, 0, x->rank, x->dim);
+    return job->y ? SDX_OK : compute->error->status;
+}
+
+void sdx_quantize_tiles(const sdx_quantize_job *job, int64_t begin, int64_t end, sdx_quantize_tile tile,
+                        const void *context, void *room) {
+    sdx_granule at;
+    sdx_granule_seek(&job->granules, begin, &at);
+    for (int64_t k = begin, n = 0; k < end; k += n) {
+        n = at.run < end - k ? at.run : end - k;
+        if (n > SDX_QUANTIZE_TILE && !(job->direct && at.step == 0)) n = SDX_QUANTIZE_TILE;
+        tile(context, k, at.place, at.step, n, room);
+        sdx_granule_move(&job->granules, &at, n);
+    }
+}
+
+const void *sdx_quantize_as(const sdx_quantize_job *job, const sdx_tensor *tensor, int64_t k, int64_t n, sdx_dtype type,
+                            void *room) {
+    const void *from = sdx_quantize_at(tensor, k);
+    if (tensor->dtype == type) return from;
+    sdx_convert(job->kernels, tensor->dtype, from, type, room, n);
+    return room;
 }

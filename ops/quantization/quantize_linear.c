@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * QuantizeLinear: y = saturate(round(x / y_scale) + y_zero_point), ties to even; to the float types y = cast(x /
- * y_scale
- * + y_zero_point). The quotient has the precision of y_scale or of attribute 'precision': a narrow one is rounded. */
+ * y_scale +
+ * y_zero_point). The quotient has the precision of y_scale or of attribute 'precision': a narrow one is rounded. */
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include "ops/quantization/quantize.h"
 #include "ops/tensor/cast_convert.h"
 
-enum { TILE = 512 };
+enum { TILE = SDX_QUANTIZE_TILE };
 
 static sdx_status quantize_infer(sdx_infer *infer, const void *params) {
     const sdx_quantize_params *p = params;
@@ -27,27 +27,12 @@ static sdx_status quantize_infer(sdx_infer *infer, const void *params) {
 }
 
 typedef struct quantize_job {
-    const sdx_kernels *kernels;
-    const sdx_tensor *x, *scale, *zero, *y;
-    sdx_granules granules;
-    bool direct;      /* elements need no room on the way */
+    sdx_quantize_job q;
     sdx_dtype work;   /* f32 or f64 */
     sdx_dtype narrow; /* what quotients are rounded to; else UNDEFINED */
     sdx_cast cast;
     float low, high;
 } quantize_job;
-
-static const void *at(const sdx_tensor *tensor, int64_t k) {
-    return (const char *)tensor->data + (size_t)k * sdx_dtype_size(tensor->dtype);
-}
-
-/* n elements in another type: where they are, or converted into `room`. */
-static const void *as(const quantize_job *job, const sdx_tensor *tensor, int64_t k, int64_t n, sdx_dtype type,
-                      void *room) {
-    if (tensor->dtype == type) return at(tensor, k);
-    sdx_convert(job->kernels, tensor->dtype, at(tensor, k), type, room, n);
-    return room;
-}
 
 typedef union tile {
     float f32[TILE];
@@ -65,81 +50,72 @@ typedef struct rooms {
 static void divide(const quantize_job *job, const void *x, const void *scale, int64_t step, int64_t n, rooms *room) {
     tile *out = &room->quotient;
     uint16_t *narrow = room->narrow;
-    job->kernels->binary(SDX_BINARY_Div, job->work)(x, 1, scale, step, out, n);
+    job->q.kernels->binary(SDX_BINARY_Div, job->work)(x, 1, scale, step, out, n);
     if (job->work == SDX_F64) {
         const sdx_dtype to = job->narrow ? job->narrow : SDX_F32;
         if (job->narrow) {
-            sdx_convert(job->kernels, SDX_F64, out, to, narrow, n);
-            sdx_convert(job->kernels, to, narrow, SDX_F32, out->f32, n);
+            sdx_convert(job->q.kernels, SDX_F64, out, to, narrow, n);
+            sdx_convert(job->q.kernels, to, narrow, SDX_F32, out->f32, n);
             return;
         }
         for (int64_t i = 0; i < n; i++) out->f32[i] = (float)out->f64[i];
     } else if (job->narrow) {
-        sdx_convert(job->kernels, SDX_F32, out, job->narrow, narrow, n);
-        sdx_convert(job->kernels, job->narrow, narrow, SDX_F32, out->f32, n);
+        sdx_convert(job->q.kernels, SDX_F32, out, job->narrow, narrow, n);
+        sdx_convert(job->q.kernels, job->narrow, narrow, SDX_F32, out->f32, n);
     }
 }
 
 /* n <= TILE elements with one scale (step 0) or one each. */
-static void quantize_tile(const quantize_job *job, int64_t flat, int64_t place, int64_t step, int64_t n, rooms *room) {
-    void *y = (void *)at(job->y, flat);
-    const size_t size = sdx_dtype_size(job->y->dtype);
+static void quantize_tile(const void *context, int64_t flat, int64_t place, int64_t step, int64_t n, void *space) {
+    const quantize_job *job = context;
+    const sdx_quantize_job *q = &job->q;
+    rooms *room = space;
+    void *y = (void *)sdx_quantize_at(q->y, flat);
+    const size_t size = sdx_dtype_size(q->y->dtype);
     const int64_t scales = step ? n : 1;
-    const bool to_integer = sdx_is_quantized_integer(job->y->dtype);
-    const void *x = as(job, job->x, flat, n, job->work, &room->x);
-    const void *scale = as(job, job->scale, place, scales, job->work, &room->scale);
+    const bool to_integer = sdx_is_quantized_integer(q->y->dtype);
+    const void *x = sdx_quantize_as(q, q->x, flat, n, job->work, &room->x);
+    const void *scale = sdx_quantize_as(q, q->scale, place, scales, job->work, &room->scale);
     const float *zero = room->zero;
-    if (job->zero)
-        zero = as(job, job->zero, place, scales, SDX_F32, room->zero);
+    if (q->zero)
+        zero = sdx_quantize_as(q, q->zero, place, scales, SDX_F32, room->zero);
     else
         for (int64_t i = 0; i < scales; i++) room->zero[i] = 0;
     if (to_integer && !job->narrow) {
         if (job->work == SDX_F32)
-            job->kernels->quantize_f32(x, scale, zero, step, job->low, job->high, size, y, n);
+            q->kernels->quantize_f32(x, scale, zero, step, job->low, job->high, size, y, n);
         else
-            job->kernels->quantize_f64(x, scale, zero, step, job->low, job->high, size, y, n);
+            q->kernels->quantize_f64(x, scale, zero, step, job->low, job->high, size, y, n);
         return;
     }
     divide(job, x, scale, step, n, room);
     if (to_integer) {
-        job->kernels->quantize_f32(room->quotient.f32, NULL, zero, step, job->low, job->high, size, y, n);
+        q->kernels->quantize_f32(room->quotient.f32, NULL, zero, step, job->low, job->high, size, y, n);
         return;
     }
-    if (job->zero)
-        job->kernels->binary(SDX_BINARY_Add, SDX_F32)(room->quotient.f32, 1, zero, step, room->quotient.f32, n);
-    sdx_cast_numbers(job->kernels, &job->cast, SDX_F32, room->quotient.f32, y, n);
+    if (q->zero) q->kernels->binary(SDX_BINARY_Add, SDX_F32)(room->quotient.f32, 1, zero, step, room->quotient.f32, n);
+    sdx_cast_numbers(q->kernels, &job->cast, SDX_F32, room->quotient.f32, y, n);
 }
 
 static void quantize_range(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const quantize_job *job = argument;
-    sdx_granule at;
     rooms room;
-    sdx_granule_seek(&job->granules, begin, &at);
-    for (int64_t k = begin, n = 0; k < end; k += n) {
-        n = at.run < end - k ? at.run : end - k;
-        if (n > TILE && !(job->direct && at.step == 0)) n = TILE;
-        quantize_tile(job, k, at.place, at.step, n, &room);
-        sdx_granule_move(&job->granules, &at, n);
-    }
+    sdx_quantize_tiles(&job->q, begin, end, quantize_tile, job, &room);
 }
 
 static sdx_status quantize_compute(sdx_compute *compute, const void *params) {
     const sdx_quantize_params *p = params;
-    const sdx_tensor *x = compute->in[0], *scale = compute->in[1], *zero = compute->n_in > 2 ? compute->in[2] : NULL;
-    sdx_type x_type = sdx_type_of_tensor(x), scale_type = sdx_type_of_tensor(scale), zero_type = {0};
-    if (zero) zero_type = sdx_type_of_tensor(zero);
-    quantize_job job = {.kernels = compute->kernels, .x = x, .scale = scale, .zero = zero};
-    SDX_TRY(sdx_granules_make(compute->error, p, 'y', &x_type, &scale_type, zero ? &zero_type : NULL, &job.granules));
-    job.y = sdx_compute_output(compute, 0, x->rank, x->dim);
-    if (!job.y) return compute->error->status;
-    const sdx_dtype precision = p->precision ? p->precision : scale->dtype;
-    job.work = x->dtype == SDX_I32 || scale->dtype == SDX_I32 || precision == SDX_F64 ? SDX_F64 : SDX_F32;
+    quantize_job job = {0};
+    sdx_quantize_job *q = &job.q;
+    SDX_TRY(sdx_quantize_begin(compute, p, 'y', q));
+    const sdx_dtype precision = p->precision ? p->precision : q->scale->dtype;
+    job.work = q->x->dtype == SDX_I32 || q->scale->dtype == SDX_I32 || precision == SDX_F64 ? SDX_F64 : SDX_F32;
     job.narrow = precision == SDX_F16 || precision == SDX_BF16 ? precision : SDX_UNDEFINED;
-    job.cast = (sdx_cast){.to = job.y->dtype, .saturate = p->saturate};
-    job.direct = x->dtype == job.work && !job.narrow && sdx_is_quantized_integer(job.y->dtype);
-    if (sdx_is_quantized_integer(job.y->dtype)) sdx_quantized_range(job.y->dtype, &job.low, &job.high);
-    return sdx_for(compute, x->count, SDX_GRAIN_MATH, quantize_range, &job);
+    job.cast = (sdx_cast){.to = q->y->dtype, .saturate = p->saturate};
+    q->direct = q->x->dtype == job.work && !job.narrow && sdx_is_quantized_integer(q->y->dtype);
+    if (sdx_is_quantized_integer(q->y->dtype)) sdx_quantized_range(q->y->dtype, &job.low, &job.high);
+    return sdx_for(compute, q->x->count, SDX_GRAIN_MATH, quantize_range, &job);
 }
 
 #define F8            "f8e4m3fn|f8e4m3fnuz|f8e5m2|f8e5m2fnuz"

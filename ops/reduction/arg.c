@@ -114,7 +114,7 @@ static sdx_status arg_compute(sdx_compute *compute, const void *params) {
     const arg_params *p = params;
     const sdx_tensor *x = compute->in[0];
     int64_t dims[SDX_MAX_RANK];
-    int axis = (int)(p->axis < 0 ? p->axis + x->rank : p->axis);
+    int axis = sdx_axis_of(p->axis, x->rank);
     if (x->rank && (axis < 0 || axis >= x->rank))
         return sdx_fail(compute->error, SDX_SHAPE, "attribute 'axis' is %lld; input 'data' has rank %d",
                         (long long)p->axis, x->rank);

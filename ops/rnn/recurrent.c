@@ -31,7 +31,7 @@ sdx_status sdx_recurrent_bind(sdx_bind *bind, const sdx_cell *cell, sdx_recurren
 /* ---- infer ------------------------------------------------------------------------------------------------------ */
 
 static const sdx_type *input_type(const sdx_infer *infer, int k) {
-    const sdx_type *type = k < infer->n_in ? infer->in[k] : NULL;
+    const sdx_type *type = sdx_infer_in(infer, k);
     return type && type->rank >= 0 ? type : NULL;
 }
 
@@ -133,6 +133,24 @@ static void place(sdx_recurrence *q, sdx_pieces *room, int threads, bool has_pee
     q->product_room = SDX_TAKE(room, 1, product_bytes(q, threads));
 }
 
+sdx_cell_math sdx_cell_math_make(const struct sdx_kernels *kernels, const sdx_recurrent_params *params,
+                                 sdx_dtype dtype) {
+    const sdx_dtype work = sdx_work_dtype(dtype);
+    return (sdx_cell_math){.kernels = kernels,
+                           .params = params,
+                           .work = work,
+                           .add = kernels->binary(SDX_BINARY_Add, work),
+                           .sub = kernels->binary(SDX_BINARY_Sub, work),
+                           .mul = kernels->binary(SDX_BINARY_Mul, work),
+                           .min = kernels->binary(SDX_BINARY_Min, work),
+                           .max = kernels->binary(SDX_BINARY_Max, work)};
+}
+
+void sdx_cell_read(const sdx_cell_math *math, const sdx_tensor *from, int64_t at, void *to, int64_t n) {
+    const char *bytes = (const char *)from->data + (size_t)at * sdx_dtype_size(from->dtype);
+    sdx_convert(math->kernels, from->dtype, bytes, math->work, to, n);
+}
+
 /* Everything but pointers. */
 static void describe(sdx_recurrence *q, const sdx_recurrent_params *p, const struct sdx_kernels *kernels,
                      sdx_dtype dtype, const int64_t *x, int64_t hidden) {
@@ -141,14 +159,8 @@ static void describe(sdx_recurrence *q, const sdx_recurrent_params *p, const str
     q->batch = x[p->batch_first ? 0 : 1];
     q->width = p->cell->gates * hidden;
     q->phases = p->cell->phases ? p->cell->phases(p) : 1;
-    sdx_dtype work = sdx_work_dtype(dtype);
-    q->size = sdx_dtype_size(work);
-    q->math = (sdx_cell_math){.kernels = kernels, .params = p, .work = work};
-    q->math.add = kernels->binary(SDX_BINARY_Add, work);
-    q->math.sub = kernels->binary(SDX_BINARY_Sub, work);
-    q->math.mul = kernels->binary(SDX_BINARY_Mul, work);
-    q->math.min = kernels->binary(SDX_BINARY_Min, work);
-    q->math.max = kernels->binary(SDX_BINARY_Max, work);
+    q->math = sdx_cell_math_make(kernels, p, dtype);
+    q->size = sdx_dtype_size(q->math.work);
     sdx_steps_cut(q);
 }
 
@@ -163,24 +175,19 @@ size_t sdx_recurrent_scratch(const sdx_infer *infer, const void *params) {
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
 
-static void convert(const sdx_recurrence *q, const sdx_tensor *from, int64_t at, void *to, int64_t n) {
-    const char *bytes = (const char *)from->data + (size_t)at * sdx_dtype_size(from->dtype);
-    sdx_convert(q->math.kernels, from->dtype, bytes, q->math.work, to, n);
-}
-
 /* Rows (step, sequence) of X, in this order and in the work dtype. */
 static void load_rows(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const sdx_recurrence *q = argument;
     for (int64_t k = begin; k < end; k++) {
         int64_t from = q->p->batch_first ? k % q->batch * q->steps + k / q->batch : k;
-        convert(q, q->x_given, from * q->input, q->x_copy + (size_t)(k * q->input) * q->size, q->input);
+        sdx_cell_read(&q->math, q->x_given, from * q->input, q->x_copy + (size_t)(k * q->input) * q->size, q->input);
     }
 }
 
 static const char *in_work(const sdx_recurrence *q, const sdx_tensor *from, char *copy) {
     if (from->dtype == q->math.work) return from->data;
-    convert(q, from, 0, copy, from->count);
+    sdx_cell_read(&q->math, from, 0, copy, from->count);
     return copy;
 }
 
@@ -192,16 +199,17 @@ static void load_bias(const sdx_recurrence *q, const sdx_tensor *given) {
     for (int64_t d = 0; given && d < rows; d++) {
         char *bias = q->bias + (size_t)(d * q->width) * q->size;
         const int64_t joined = q->p->linear_before_reset ? q->width - q->hidden : q->width;
-        convert(q, given, d * 2 * q->width + q->width, bias, joined);
+        sdx_cell_read(&q->math, given, d * 2 * q->width + q->width, bias, joined);
         for (int64_t j = 0, n; j < joined; j += n) { /* by way of the state, which is not in use yet */
             n = joined - j < q->hidden ? joined - j : q->hidden;
             char *part = q->h[0];
-            convert(q, given, d * 2 * q->width + j, part, n);
+            sdx_cell_read(&q->math, given, d * 2 * q->width + j, part, n);
             q->math.add(part, 1, bias + (size_t)j * q->size, 1, bias + (size_t)j * q->size, n);
         }
         if (joined == q->width) continue;
-        convert(q, given, d * 2 * q->width + joined, bias + (size_t)joined * q->size, q->hidden);
-        convert(q, given, (d * 2 + 1) * q->width + joined, q->r_bias + (size_t)(d * q->hidden) * q->size, q->hidden);
+        sdx_cell_read(&q->math, given, d * 2 * q->width + joined, bias + (size_t)joined * q->size, q->hidden);
+        sdx_cell_read(&q->math, given, (d * 2 + 1) * q->width + joined, q->r_bias + (size_t)(d * q->hidden) * q->size,
+                      q->hidden);
     }
 }
 
@@ -215,7 +223,7 @@ static void load_state(const sdx_recurrence *q, const sdx_tensor *given, char *t
         for (int64_t b = 0; b < q->batch; b++) {
             char *row = to + (size_t)((d * q->batch + b) * q->hidden) * q->size;
             if (given)
-                convert(q, given, state_at(q, d, b), row, q->hidden);
+                sdx_cell_read(&q->math, given, state_at(q, d, b), row, q->hidden);
             else
                 memset(row, 0, (size_t)q->hidden * q->size);
         }
@@ -281,7 +289,7 @@ sdx_status sdx_recurrent_compute(sdx_compute *compute, const void *params) {
     q.w = in_work(&q, in[W], q.w_copy);
     q.r = in_work(&q, in[R], q.r_copy);
     load_bias(&q, in[B]);
-    if (in[P]) convert(&q, in[P], 0, q.peepholes, in[P]->count);
+    if (in[P]) sdx_cell_read(&q.math, in[P], 0, q.peepholes, in[P]->count);
     load_state(&q, in[H0], q.h[0]);
     if (p->cell->has_c) load_state(&q, in[C0], q.c);
     SDX_TRY(sdx_steps_pack(compute, &q));

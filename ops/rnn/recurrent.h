@@ -25,6 +25,11 @@ typedef struct sdx_cell_math {
     sdx_dtype work;
     sdx_binary_fn add, sub, mul, min, max;
 } sdx_cell_math;
+/* For what is stored as `dtype`. */
+sdx_cell_math sdx_cell_math_make(const struct sdx_kernels *kernels, const sdx_recurrent_params *params,
+                                 sdx_dtype dtype);
+/* n elements from `at` on in the work dtype. */
+void sdx_cell_read(const sdx_cell_math *math, const sdx_tensor *from, int64_t at, void *to, int64_t n);
 
 /* n neighbouring units of one row of the batch. */
 typedef struct sdx_cell_row {

@@ -45,20 +45,14 @@ typedef struct backward {
 
 static void describe(backward *q, const sdx_recurrent_params *p, const struct sdx_kernels *kernels, sdx_dtype dtype,
                      const int64_t *x, int64_t hidden) {
-    const sdx_dtype work = sdx_work_dtype(dtype);
-    *q = (backward){.p = p, .input = x[2], .hidden = hidden, .size = sdx_dtype_size(work)};
+    *q = (backward){.p = p, .input = x[2], .hidden = hidden, .size = sdx_dtype_size(sdx_work_dtype(dtype))};
     q->steps = x[p->batch_first ? 1 : 0];
     q->batch = x[p->batch_first ? 0 : 1];
     q->width = p->cell->gates * hidden;
     q->phases = p->cell->phases ? p->cell->phases(p) : 1;
     q->apart = p->cell->has_extra;
     q->joined = p->linear_before_reset ? q->width - hidden : q->width;
-    q->math = (sdx_cell_math){.kernels = kernels, .params = p, .work = work};
-    q->math.add = kernels->binary(SDX_BINARY_Add, work);
-    q->math.sub = kernels->binary(SDX_BINARY_Sub, work);
-    q->math.mul = kernels->binary(SDX_BINARY_Mul, work);
-    q->math.min = kernels->binary(SDX_BINARY_Min, work);
-    q->math.max = kernels->binary(SDX_BINARY_Max, work);
+    q->math = sdx_cell_math_make(kernels, p, dtype);
     if (!sdx_dim_mul(q->steps, q->batch, &q->rows)) q->rows = INT64_MAX;
 }
 
@@ -156,11 +150,6 @@ static int64_t before(const backward *q, int64_t t, int64_t b) {
     return t + 1 < length_of(q, b) ? t + 1 : -1;
 }
 
-static void read_elements(const backward *q, const sdx_tensor *from, int64_t element, void *to, int64_t n) {
-    const char *bytes = (const char *)from->data + (size_t)element * sdx_dtype_size(from->dtype);
-    sdx_convert(q->math.kernels, from->dtype, bytes, q->math.work, to, n);
-}
-
 static void write_elements(const backward *q, const void *from, const sdx_tensor *to, int64_t element, int64_t n) {
     char *bytes = (char *)to->data + (size_t)element * sdx_dtype_size(to->dtype);
     sdx_convert(q->math.kernels, q->math.work, from, to->dtype, bytes, n);
@@ -169,7 +158,7 @@ static void write_elements(const backward *q, const void *from, const sdx_tensor
 static void read_state(const backward *q, const sdx_tensor *from, char *to) {
     for (int64_t b = 0; b < q->batch; b++)
         if (from)
-            read_elements(q, from, state_row(q, b) * q->hidden, at(q, to, b * q->hidden), q->hidden);
+            sdx_cell_read(&q->math, from, state_row(q, b) * q->hidden, at(q, to, b * q->hidden), q->hidden);
         else
             memset(at(q, to, b * q->hidden), 0, (size_t)q->hidden * q->size);
 }
@@ -185,7 +174,7 @@ static void read_x(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
     const backward *q = argument;
     for (int64_t k = begin; k < end; k++)
-        read_elements(q, q->in[X], x_row(q, k / q->batch, k % q->batch) * q->input, at(q, q->x, k * q->input),
+        sdx_cell_read(&q->math, q->in[X], x_row(q, k / q->batch, k % q->batch) * q->input, at(q, q->x, k * q->input),
                       q->input);
 }
 
@@ -200,7 +189,7 @@ static void read_h_before(void *argument, int64_t begin, int64_t end, int worker
         else if (from < 0)
             memcpy(to, at(q, q->h0, b * q->hidden), (size_t)q->hidden * q->size);
         else
-            read_elements(q, q->in[Y], y_row(q, from, b) * q->hidden, to, q->hidden);
+            sdx_cell_read(&q->math, q->in[Y], y_row(q, from, b) * q->hidden, to, q->hidden);
     }
 }
 
@@ -210,8 +199,8 @@ static void read_bias(const backward *q) {
     memset(q->bias, 0, (size_t)q->width * q->size);
     memset(q->r_bias, 0, (size_t)q->width * q->size);
     if (!q->in[B]) return;
-    read_elements(q, q->in[B], from, q->bias, q->width);
-    read_elements(q, q->in[B], from + q->width, q->r_bias, q->width);
+    sdx_cell_read(&q->math, q->in[B], from, q->bias, q->width);
+    sdx_cell_read(&q->math, q->in[B], from + q->width, q->r_bias, q->width);
     q->math.add(q->bias, 1, q->r_bias, 1, q->bias, q->joined);
     memset(q->r_bias, 0, (size_t)q->joined * q->size);
 }
@@ -219,10 +208,10 @@ static void read_bias(const backward *q) {
 static sdx_status read_direction(sdx_compute *compute, backward *q) {
     const int64_t d = q->direction, in_w = q->width * q->input, in_r = q->width * q->hidden;
     const int64_t first = first_width(q);
-    read_elements(q, q->in[W], d * in_w, q->w, in_w);
-    read_elements(q, q->in[R], d * in_r, q->r, in_r);
+    sdx_cell_read(&q->math, q->in[W], d * in_w, q->w, in_w);
+    sdx_cell_read(&q->math, q->in[R], d * in_r, q->r, in_r);
     read_bias(q);
-    if (q->in[P]) read_elements(q, q->in[P], d * PEEPHOLES * q->hidden, q->peepholes, PEEPHOLES * q->hidden);
+    if (q->in[P]) sdx_cell_read(&q->math, q->in[P], d * PEEPHOLES * q->hidden, q->peepholes, PEEPHOLES * q->hidden);
     read_state(q, q->in[H0], q->h0);
     read_state(q, q->in[C0], q->c0);
     read_state(q, q->in[DY_H], q->dh);
@@ -346,7 +335,7 @@ static void step_back(void *argument, int64_t begin, int64_t end, int worker) {
         }
         if (q->step >= length_of(q, b)) continue;
         if (q->phase == 0 && q->in[DY]) {
-            read_elements(q, q->in[DY], y_row(q, q->step, b) * hidden, cell.room, hidden);
+            sdx_cell_read(&q->math, q->in[DY], y_row(q, q->step, b) * hidden, cell.room, hidden);
             q->math.add(cell.dh, 1, cell.room, 1, cell.dh, hidden);
         }
         q->p->cell->back(&q->math, &cell, q->phase);

@@ -50,7 +50,7 @@ static sdx_status concat_from_sequence_compute(sdx_compute *compute, const void 
     if (sequence->n_items == 0)
         return sdx_fail(compute->error, SDX_VALUE, "input 'input_sequence' is empty; there is nothing to join");
     const sdx_tensor *first = &sequence->items[0]->tensor;
-    int rank = first->rank + (p->stack ? 1 : 0), axis = (int)(p->axis < 0 ? p->axis + rank : p->axis);
+    int rank = first->rank + (p->stack ? 1 : 0), axis = sdx_axis_of(p->axis, rank);
     int64_t dims[SDX_MAX_RANK + 1], total = 0, at = 0;
     if (p->axis < -rank || p->axis >= rank)
         return sdx_fail(compute->error, SDX_SHAPE, "attribute 'axis' is %" PRId64 "; it must be in [%d, %d]", p->axis,

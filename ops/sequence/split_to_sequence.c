@@ -73,7 +73,7 @@ static sdx_value *piece(sdx_compute *compute, int axis, int64_t first, int64_t l
 static sdx_status split_to_sequence_compute(sdx_compute *compute, const void *params) {
     const split_to_sequence_params *p = params;
     const sdx_tensor *in = compute->in[0], *split = compute->n_in > 1 ? compute->in[1] : NULL;
-    int axis = (int)(p->axis < 0 ? p->axis + in->rank : p->axis);
+    int axis = sdx_axis_of(p->axis, in->rank);
     int64_t n = in->dim[axis], each = 0, count = 0, first = 0;
     SDX_TRY(count_pieces(compute->error, split, n, &each, &count));
     sdx_value **items = sdx_sequence_room(compute, (size_t)count);

@@ -15,7 +15,7 @@ sdx_status sdx_blocks_bind(sdx_bind *bind, void *params) {
     return bind->status;
 }
 
-sdx_status sdx_blocks_divide(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out) {
+static sdx_status divide(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out) {
     *out = dim < 0 ? -1 : dim / by;
     if (dim >= 0 && dim % by)
         return sdx_fail(error, SDX_SHAPE,
@@ -23,10 +23,25 @@ sdx_status sdx_blocks_divide(sdx_error *error, int d, int64_t dim, int64_t by, i
     return SDX_OK;
 }
 
-sdx_status sdx_blocks_multiply(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out) {
+static sdx_status multiply(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out) {
     *out = -1;
     if (dim >= 0 && !sdx_dim_mul(dim, by, out))
         return sdx_fail(error, SDX_SHAPE, "dimension %d overflows: %" PRId64 " times %" PRId64, d, dim, by);
+    return SDX_OK;
+}
+
+sdx_status sdx_blocks_infer(sdx_infer *infer, const sdx_blocks_params *p, bool to_space) {
+    sdx_type *out = &infer->out[0];
+    SDX_TRY(sdx_infer_rank(infer, 0, "input", 4));
+    out->rank = 4;
+    for (int d = 0; d < 4; d++) out->dim[d] = -1;
+    if (sdx_infer_rank_of(infer, 0) < 0) return SDX_OK;
+    const int64_t *dim = infer->in[0]->dim;
+    out->dim[0] = dim[0];
+    for (int d = 1; d < 4; d++) {
+        const int64_t by = d == 1 ? p->size * p->size : p->size;
+        SDX_TRY((to_space == (d == 1) ? divide : multiply)(infer->error, d, dim[d], by, &out->dim[d]));
+    }
     return SDX_OK;
 }
 

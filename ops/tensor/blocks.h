@@ -10,9 +10,8 @@ typedef struct sdx_blocks_params {
 } sdx_blocks_params;
 
 sdx_status sdx_blocks_bind(sdx_bind *bind, void *params);
-/* *out = dim / by, which must leave no rest, and dim * by; -1 when unknown. */
-sdx_status sdx_blocks_divide(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out);
-sdx_status sdx_blocks_multiply(sdx_error *error, int d, int64_t dim, int64_t by, int64_t *out);
+/* Of DepthToSpace (to_space), which divides the channels and multiplies height and width, or of SpaceToDepth. */
+sdx_status sdx_blocks_infer(sdx_infer *infer, const sdx_blocks_params *p, bool to_space);
 
 /* The inverse of either operator is its gradient. */
 sdx_status sdx_blocks_gradient(sdx_grad *grad, const char *inverse, const sdx_blocks_params *p);

@@ -45,7 +45,7 @@ static sdx_status compress_compute(sdx_compute *compute, const void *params) {
     const compress_params *p = params;
     const sdx_tensor *in = compute->in[0], *condition = compute->in[1];
     const uint8_t *keep = condition->data;
-    int axis = !p->given ? 0 : (int)(p->axis < 0 ? p->axis + in->rank : p->axis), rank = p->given ? in->rank : 1;
+    int axis = !p->given ? 0 : sdx_axis_of(p->axis, in->rank), rank = p->given ? in->rank : 1;
     int64_t dims[SDX_MAX_RANK], n = p->given ? in->dim[axis] : in->count;
     if (p->given) memcpy(dims, in->dim, sizeof dims);
     for (int64_t i = n; i < condition->count; i++)

@@ -54,7 +54,7 @@ static sdx_status concat_infer(sdx_infer *infer, const void *params) {
 static sdx_status concat_compute(sdx_compute *compute, const void *params) {
     const concat_params *p = params;
     const sdx_tensor *first = compute->in[0];
-    int axis = (int)(p->axis < 0 ? p->axis + first->rank : p->axis);
+    int axis = sdx_axis_of(p->axis, first->rank);
     int64_t dims[SDX_MAX_RANK], at = 0;
     memcpy(dims, first->dim, sizeof dims);
     for (int k = 1; k < compute->n_in; k++) dims[axis] += compute->in[k]->dim[axis];

@@ -27,7 +27,7 @@ sdx_status sdx_elements_check(sdx_infer *infer, int64_t axis, int updates) {
 void sdx_elements_begin(sdx_elements *e, int64_t axis, const sdx_tensor *data, const sdx_tensor *indices) {
     int last = data->rank - 1;
     e->indices = indices;
-    e->axis = (int)(axis < 0 ? axis + data->rank : axis);
+    e->axis = sdx_axis_of(axis, data->rank);
     e->n = data->dim[e->axis];
     sdx_strides(data->rank, data->dim, e->stride);
     e->axis_stride = e->stride[e->axis];

@@ -59,7 +59,7 @@ static void gather_rows(void *argument, int64_t begin, int64_t end, int worker) 
 static sdx_status gather_compute(sdx_compute *compute, const void *params) {
     const gather_params *p = params;
     const sdx_tensor *data = compute->in[0], *indices = compute->in[1];
-    int axis = (int)(p->axis < 0 ? p->axis + data->rank : p->axis);
+    int axis = sdx_axis_of(p->axis, data->rank);
     sdx_type data_type = sdx_type_of_tensor(data), index_type = sdx_type_of_tensor(indices), shape;
     SDX_TRY(gather_shape(compute->error, axis, &data_type, &index_type, &shape));
     SDX_TRY(sdx_check_indices(compute->error, "indices", indices, data->dim[axis]));
@@ -150,7 +150,7 @@ static sdx_status gather_grad_compute(sdx_compute *compute, const void *params) 
     sdx_tensor *dX = sdx_compute_output(compute, 0, rank, shape);
     if (!dX) return compute->error->status;
     gather_grad_job job = {.dY = compute->in[0], .indices = compute->in[1], .dX = dX};
-    job.view = sdx_view_axis(rank, shape, (int)(p->axis < 0 ? p->axis + rank : p->axis));
+    job.view = sdx_view_axis(rank, shape, sdx_axis_of(p->axis, rank));
     job.add = sdx_combine_of(dX->dtype, SDX_COMBINE_ADD);
     if (job.dY->count != job.view.outer * job.indices->count * job.view.inner)
         return sdx_fail(compute->error, SDX_SHAPE, "inputs 'dY' and 'shape' do not go together");

@@ -71,7 +71,7 @@ static void one_hot_rows(void *argument, int64_t begin, int64_t end, int worker)
 static sdx_status one_hot_compute(sdx_compute *compute, const void *params) {
     const one_hot_params *p = params;
     const sdx_tensor *indices = compute->in[0], *values = compute->in[2];
-    int rank = indices->rank, axis = (int)(p->axis < 0 ? p->axis + rank + 1 : p->axis);
+    int rank = indices->rank, axis = sdx_axis_of(p->axis, rank + 1);
     one_hot_job job = {.indices = indices, .size = sdx_dtype_size(values->dtype), .values = values->data};
     int64_t dims[SDX_MAX_RANK];
     SDX_TRY(read_depth(compute->error, compute->in[1], &job.depth));

@@ -92,9 +92,19 @@ static sdx_status pad_infer(sdx_infer *infer, const void *params) {
     return SDX_OK;
 }
 
-/* Where place `at` of the result lies in the input; -1: the constant. The padded range is what is left after cropping:
- * [first, first + n). */
-static int64_t pad_source(int mode, int64_t at, int64_t first, int64_t n) {
+/* What of a dimension is left after cropping, and where it begins in the result. */
+typedef struct pad_kept {
+    int64_t first, n, shift;
+} pad_kept;
+
+static pad_kept kept_of(const pad_plan *plan, int d) {
+    const int64_t before = plan->before[d], after = plan->after[d], first = before < 0 ? -before : 0;
+    return (pad_kept){first, plan->in[d] - first + (after < 0 ? after : 0), before > 0 ? before : 0};
+}
+
+/* Where place `at`, counted from what is kept, lies in the input; -1: the constant. */
+static int64_t pad_source(int mode, int64_t at, const pad_kept *kept) {
+    const int64_t first = kept->first, n = kept->n;
     if (at >= 0 && at < n) return first + at;
     if (mode == PAD_CONSTANT) return -1;
     if (mode == PAD_EDGE) return at < 0 ? first : first + n - 1;
@@ -128,27 +138,27 @@ static void fill_run(const pad_job *job, char *to, int64_t n) {
 static void pad_line(const pad_job *job, char *to, const char *row) {
     const pad_plan *plan = job->plan;
     int d = plan->rank - 1;
-    int64_t width = (int64_t)job->size, first = plan->before[d] < 0 ? -plan->before[d] : 0;
-    int64_t n = plan->in[d] - first + (plan->after[d] < 0 ? plan->after[d] : 0);
-    int64_t shift = plan->before[d] > 0 ? plan->before[d] : 0;
+    const pad_kept kept = kept_of(plan, d);
+    const int64_t width = (int64_t)job->size;
     if (!row) {
         fill_run(job, to, plan->out[d]);
         return;
     }
     if (job->mode == PAD_CONSTANT && job->high > job->low) {
         fill_run(job, to, job->low);
-        memcpy(to + job->low * width, row + (first + job->low - shift) * width,
+        memcpy(to + job->low * width, row + (kept.first + job->low - kept.shift) * width,
                (size_t)((job->high - job->low) * width));
         fill_run(job, to + job->high * width, plan->out[d] - job->high);
         return;
     }
     for (int64_t i = 0; i < plan->out[d]; i++) {
         if (i == job->low && job->high > job->low) {
-            memcpy(to + i * width, row + (first + i - shift) * width, (size_t)((job->high - job->low) * width));
+            memcpy(to + i * width, row + (kept.first + i - kept.shift) * width,
+                   (size_t)((job->high - job->low) * width));
             i = job->high - 1;
             continue;
         }
-        int64_t from = pad_source(job->mode, i - shift, first, n);
+        int64_t from = pad_source(job->mode, i - kept.shift, &kept);
         sdx_copy_run(to + i * width, from < 0 ? job->fill : row + from * width, job->size);
     }
 }
@@ -162,10 +172,8 @@ static void pad_lines(void *argument, int64_t begin, int64_t end, int worker) {
         const char *row = job->in;
         int64_t rest = line;
         for (int d = last - 1; d >= 0 && row; d--) {
-            int64_t first = plan->before[d] < 0 ? -plan->before[d] : 0;
-            int64_t n = plan->in[d] - first + (plan->after[d] < 0 ? plan->after[d] : 0);
-            int64_t shift = plan->before[d] > 0 ? plan->before[d] : 0;
-            int64_t from = pad_source(job->mode, rest % plan->out[d] - shift, first, n);
+            const pad_kept kept = kept_of(plan, d);
+            int64_t from = pad_source(job->mode, rest % plan->out[d] - kept.shift, &kept);
             row = from < 0 ? NULL : row + from * job->stride[d] * (int64_t)job->size;
             rest /= plan->out[d];
         }

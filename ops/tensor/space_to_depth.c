@@ -3,17 +3,7 @@
 #include "ops/tensor/blocks.h"
 
 static sdx_status space_to_depth_infer(sdx_infer *infer, const void *params) {
-    const sdx_blocks_params *p = params;
-    sdx_type *out = &infer->out[0];
-    SDX_TRY(sdx_infer_rank(infer, 0, "input", 4));
-    out->rank = 4;
-    for (int d = 0; d < 4; d++) out->dim[d] = -1;
-    if (sdx_infer_rank_of(infer, 0) < 0) return SDX_OK;
-    const int64_t *dim = infer->in[0]->dim;
-    out->dim[0] = dim[0];
-    SDX_TRY(sdx_blocks_multiply(infer->error, 1, dim[1], p->size * p->size, &out->dim[1]));
-    SDX_TRY(sdx_blocks_divide(infer->error, 2, dim[2], p->size, &out->dim[2]));
-    return sdx_blocks_divide(infer->error, 3, dim[3], p->size, &out->dim[3]);
+    return sdx_blocks_infer(infer, params, false);
 }
 
 static sdx_status space_to_depth_compute(sdx_compute *compute, const void *params) {

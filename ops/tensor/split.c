@@ -99,7 +99,7 @@ static sdx_status split_infer(sdx_infer *infer, const void *params) {
 static sdx_status split_compute(sdx_compute *compute, const void *params) {
     const split_params *p = params;
     const sdx_tensor *in = compute->in[0], *split = compute->n_in > 1 ? compute->in[1] : NULL;
-    int axis = (int)(p->axis < 0 ? p->axis + in->rank : p->axis);
+    int axis = sdx_axis_of(p->axis, in->rank);
     int64_t dims[SDX_MAX_RANK], at = 0, inner = sdx_dims_product(in->dim, axis + 1, in->rank);
     size_t size = sdx_dtype_size(in->dtype);
     memcpy(dims, in->dim, sizeof dims);

@@ -66,7 +66,7 @@ static sdx_status tensor_scatter_compute(sdx_compute *compute, const void *param
     const tensor_scatter_params *p = params;
     const sdx_tensor *cache = compute->in[0], *update = compute->in[1];
     const sdx_tensor *indices = compute->n_in > 2 ? compute->in[2] : NULL;
-    int axis = (int)(p->axis < 0 ? p->axis + cache->rank : p->axis);
+    int axis = sdx_axis_of(p->axis, cache->rank);
     int64_t n = cache->dim[axis], length = update->dim[axis];
     for (int64_t i = 0; indices && i < indices->count; i++) {
         int64_t first = sdx_index_at(indices, i);

@@ -126,7 +126,7 @@ static sdx_status put_i64s(sdx_compute *compute, int k, int64_t n, const int64_t
 static sdx_status unique_compute(sdx_compute *compute, const void *params) {
     const unique_params *p = params;
     const sdx_tensor *x = compute->in[0];
-    int axis = p->flat ? 0 : (int)(p->axis < 0 ? p->axis + x->rank : p->axis);
+    int axis = p->flat ? 0 : sdx_axis_of(p->axis, x->rank);
     slices s = {.x = x, .n = p->flat ? x->count : x->dim[axis], .outer = 1, .inner = 1};
     groups g = {0};
     int64_t dims[SDX_MAX_RANK] = {0};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * GradientNorm: the norm of all its inputs together, summed in f64 over pieces of fixed size, so that it does not
  * depend on the number of threads. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include <math.h>
@@ -73,9 +74,7 @@ static sdx_status norm_compute(sdx_compute *compute, const void *params) {
 }
 
 static sdx_id cast(sdx_patch *patch, sdx_id x, sdx_dtype to) {
-    sdx_node *node = sdx_patch_node(patch, "", "Cast", 1, &x, 1);
-    sdx_patch_int(patch, node, "to", to);
-    return node->out[0];
+    return sdx_emit_int(patch, "Cast", x, SDX_NONE, "to", to);
 }
 
 static sdx_status norm_expand(sdx_patch *patch, const sdx_node *node, const void *params) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * OptimizerUpdate in standard operators. Numbers of the step are worked out in f64 from lr and step, as the kernel
  * does; elements in the type of the parameter, f32 for 16-bit ones. */
+#include "ops/grad.h"
 #include "ops/training/optimizer_update.h"
 
 enum { NEWTON_STEPS = 12 };
@@ -14,16 +15,9 @@ typedef struct body {
     sdx_id rate, reach, metric;                                  /* rate: work; reach: f64; metric SDX_NONE: 1 */
 } body;
 
-static sdx_id cast(body *b, sdx_id x, sdx_dtype from, sdx_dtype to) {
-    if (from == to) return x;
-    sdx_node *node = sdx_patch_node(b->patch, "", "Cast", 1, &x, 1);
-    sdx_patch_int(b->patch, node, "to", to);
-    return node->out[0];
-}
-
 static sdx_id wide(body *b, double x) { return sdx_patch_scalar(b->patch, SDX_F64, x); }
 static sdx_id number(body *b, double x) { return sdx_patch_scalar(b->patch, b->work, x); }
-static sdx_id narrow(body *b, sdx_id x) { return cast(b, x, SDX_F64, b->work); }
+static sdx_id narrow(body *b, sdx_id x) { return sdx_emit_cast(b->patch, x, SDX_F64, b->work); }
 static sdx_id add(body *b, sdx_id x, sdx_id y) { return sdx_emit2(b->patch, "Add", x, y); }
 static sdx_id sub(body *b, sdx_id x, sdx_id y) { return sdx_emit2(b->patch, "Sub", x, y); }
 static sdx_id mul(body *b, sdx_id x, sdx_id y) { return sdx_emit2(b->patch, "Mul", x, y); }
@@ -32,11 +26,7 @@ static sdx_id root(body *b, sdx_id x) { return sdx_emit1(b->patch, "Sqrt", x); }
 static sdx_id where(body *b, sdx_id which, sdx_id yes, sdx_id no) {
     return sdx_patch_node(b->patch, "", "Where", 3, (const sdx_id[]){which, yes, no}, 1)->out[0];
 }
-static sdx_id sum(body *b, sdx_id x) {
-    sdx_node *node = sdx_patch_node(b->patch, "", "ReduceSum", 1, &x, 1);
-    sdx_patch_int(b->patch, node, "keepdims", 0);
-    return node->out[0];
-}
+static sdx_id sum(body *b, sdx_id x) { return sdx_emit_int(b->patch, "ReduceSum", x, SDX_NONE, "keepdims", 0); }
 
 /* 1 - beta^t */
 static sdx_id correction(body *b, double beta) {
@@ -108,7 +98,7 @@ static sdx_id lion(body *b) {
 }
 
 static sdx_id norm(body *b, sdx_id x) {
-    const sdx_id all = cast(b, x, b->work, SDX_F64);
+    const sdx_id all = sdx_emit_cast(b->patch, x, b->work, SDX_F64);
     return root(b, sum(b, mul(b, all, all)));
 }
 
@@ -140,8 +130,9 @@ static sdx_id shrink(body *b, sdx_id u) {
 /* As in optimizer_update_group.c, with a fixed number of steps. */
 static sdx_id shrink_group(body *b, sdx_id u) {
     const sdx_id c = mul(b, b->reach, wide(b, b->p->l2norm)), zero = wide(b, 0), one = wide(b, 1);
-    const sdx_id from = cast(b, u, b->work, SDX_F64);
-    sdx_id d = b->metric == SDX_NONE ? one : cast(b, b->metric, b->work, SDX_F64), s = zero, v = SDX_NONE;
+    const sdx_id from = sdx_emit_cast(b->patch, u, b->work, SDX_F64);
+    sdx_id d = b->metric == SDX_NONE ? one : sdx_emit_cast(b->patch, b->metric, b->work, SDX_F64), s = zero,
+           v = SDX_NONE;
     d = add(b, d, mul(b, b->reach, wide(b, 2 * b->p->l2)));
     for (int i = 0; i <= NEWTON_STEPS; i++) {
         const sdx_id below = add(b, mul(b, d, s), c);
@@ -164,14 +155,15 @@ static void begin(body *b, sdx_patch *patch, const sdx_node *node, const sdx_upd
     *b = (body){.patch = patch, .p = p, .stored = stored, .work = stored, .metric = SDX_NONE};
     if (stored == SDX_F16 || stored == SDX_BF16) b->work = SDX_F32;
     const sdx_dtype lr = values[node->in[SDX_UPDATE_LR]].type.dtype, t = values[node->in[SDX_UPDATE_STEP]].type.dtype;
-    b->lr = cast(b, node->in[SDX_UPDATE_LR], lr, SDX_F64);
-    b->t = cast(b, node->in[SDX_UPDATE_STEP], t, SDX_F64);
+    b->lr = sdx_emit_cast(b->patch, node->in[SDX_UPDATE_LR], lr, SDX_F64);
+    b->t = sdx_emit_cast(b->patch, node->in[SDX_UPDATE_STEP], t, SDX_F64);
     b->rate = narrow(b, b->lr);
     b->reach = b->lr;
-    b->w = cast(b, node->in[SDX_UPDATE_W], stored, b->work);
-    b->g = cast(b, node->in[SDX_UPDATE_G], stored, b->work);
+    b->w = sdx_emit_cast(b->patch, node->in[SDX_UPDATE_W], stored, b->work);
+    b->g = sdx_emit_cast(b->patch, node->in[SDX_UPDATE_G], stored, b->work);
     const int states = sdx_update_states(p, slots);
-    for (int k = 0; k < states; k++) b->s[slots[k]] = cast(b, node->in[SDX_UPDATE_STATE + k], stored, b->work);
+    for (int k = 0; k < states; k++)
+        b->s[slots[k]] = sdx_emit_cast(b->patch, node->in[SDX_UPDATE_STATE + k], stored, b->work);
     if (!p->decoupled && p->kind != SDX_UPDATE_LAMB && p->weight_decay != 0)
         b->g = add(b, b->g, mul(b, number(b, p->weight_decay), b->w));
 }
@@ -199,12 +191,12 @@ sdx_status sdx_update_expand(sdx_patch *patch, const sdx_node *node, const void 
     u = sub(&b, u, move);
     if (p->l1 > 0 || p->l2 > 0) u = shrink(&b, u);
     if (p->l2norm > 0) u = shrink_group(&b, u);
-    sdx_patch_replace(patch, node->out[0], cast(&b, u, b.work, b.stored));
+    sdx_patch_replace(patch, node->out[0], sdx_emit_cast(b.patch, u, b.work, b.stored));
     int slots[SDX_UPDATE_STATES];
     const int states = sdx_update_states(p, slots);
     for (int k = 0; k < states; k++)
         if (1 + k < node->n_out && node->out[1 + k] != SDX_NONE)
-            sdx_patch_replace(patch, node->out[1 + k], cast(&b, b.s_new[slots[k]], b.work, b.stored));
+            sdx_patch_replace(patch, node->out[1 + k], sdx_emit_cast(b.patch, b.s_new[slots[k]], b.work, b.stored));
     sdx_patch_remove(patch, node);
     return patch->status;
 }

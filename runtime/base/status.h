@@ -12,6 +12,11 @@ SDX_PRINTF(3, 4) sdx_status sdx_fail(sdx_error *error, sdx_status status, const 
 /* Puts "place: " before the recorded message; returns the recorded status. */
 SDX_PRINTF(2, 3) sdx_status sdx_error_context(sdx_error *error, const char *format, ...);
 
+/* After a call that gave nothing back: what was recorded, or OUT_OF_MEMORY. */
+static inline sdx_status sdx_failure(const sdx_error *error) {
+    return error && error->status != SDX_OK ? error->status : SDX_OUT_OF_MEMORY;
+}
+
 /* Copies `size` bytes of a model's name to `out` with control bytes and invalid UTF-8 as \xNN, cut to capacity
  * with "..." when longer. Returns out. */
 const char *sdx_escape(char *out, size_t capacity, const char *text, size_t size);

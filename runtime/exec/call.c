@@ -46,7 +46,7 @@ static void set_output(sdx_compute *compute, int k, sdx_value *value) {
     sdx_tensor *planned = call->out[k];
     bool unplanned = !planned || (call->made[k] && planned == &call->made[k]->tensor);
     if (!value) {
-        call->status = call->run->error->status ? call->run->error->status : SDX_OUT_OF_MEMORY;
+        call->status = sdx_failure(call->run->error);
     } else if (unplanned) {
         keep_made(call, k, value);
         call->out[k] = value->kind == SDX_TENSOR ? &value->tensor : NULL;

@@ -276,6 +276,21 @@ const sdx_attr *sdx_node_attr(const sdx_node *node, const char *name) {
     return NULL;
 }
 
+int64_t sdx_node_int(const sdx_node *node, const char *name, int64_t otherwise) {
+    const sdx_attr *attr = sdx_node_attr(node, name);
+    return attr ? attr->i : otherwise;
+}
+
+bool sdx_node_is(const sdx_node *node, const char *op_type) {
+    return node && *node->domain == '\0' && strcmp(node->op_type, op_type) == 0;
+}
+
+const sdx_tensor *sdx_graph_tensor(const sdx_graph *graph, sdx_id id) {
+    if (id == SDX_NONE) return NULL;
+    const sdx_graph_value *value = &graph->values[id];
+    return value->constant && !value->is_input && value->constant->kind == SDX_TENSOR ? &value->constant->tensor : NULL;
+}
+
 static sdx_status copy_strings(sdx_arena *arena, const sdx_string *from, size_t n, sdx_error *error,
                                const sdx_string **out) {
     sdx_string *copy = SDX_NEW_ARRAY(arena, sdx_string, n, error);

@@ -8,7 +8,7 @@ static sdx_status set_up(sdx_model *model, const char *name, size_t memory_limit
     sdx_arena_init(&model->arena, model->memory);
     model->name = sdx_arena_copy(&model->arena, name, strlen(name), error);
     model->graph = model->name ? sdx_graph_create(&model->arena, name, NULL, error) : NULL;
-    return model->graph ? SDX_OK : error && error->status ? error->status : SDX_OUT_OF_MEMORY;
+    return model->graph ? SDX_OK : sdx_failure(error);
 }
 
 sdx_status sdx_model_create(const char *name, size_t memory_limit, sdx_error *error, sdx_model **out) {

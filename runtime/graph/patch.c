@@ -18,10 +18,6 @@ static void set_status(sdx_patch *patch, sdx_status status) {
     if (patch->status == SDX_OK) patch->status = status;
 }
 
-static sdx_status oom(const sdx_patch *patch) {
-    return patch->error && patch->error->status ? patch->error->status : SDX_OUT_OF_MEMORY;
-}
-
 static bool outputs_ready(sdx_patch *patch, sdx_id *out, int n_out) {
     for (int k = 0; k < n_out; k++) {
         out[k] = sdx_graph_add_value(patch->graph, NULL, NULL, patch->error);
@@ -40,7 +36,7 @@ sdx_node *sdx_patch_node(sdx_patch *patch, const char *domain, const char *op_ty
         node = sdx_graph_add_node(patch->graph, domain, op_type, origin ? origin->name : "", n_in, in, n_out, out,
                                   patch->error);
     if (!node) {
-        set_status(patch, oom(patch));
+        set_status(patch, sdx_failure(patch->error));
         return &patch->failed;
     }
     if (origin) {
@@ -70,7 +66,7 @@ sdx_id sdx_patch_output(sdx_patch *patch, const sdx_node *node, int k, const sdx
     const int n = k < node->n_out ? node->n_out : k + 1, index = node_index(patch->graph, node);
     sdx_id *out = SDX_NEW_ARRAY(patch->graph->arena, sdx_id, n, patch->error);
     sdx_id made = out ? sdx_graph_add_value(patch->graph, NULL, type, patch->error) : SDX_NONE;
-    if (made == SDX_NONE) return set_status(patch, oom(patch)), SDX_NONE;
+    if (made == SDX_NONE) return set_status(patch, sdx_failure(patch->error)), SDX_NONE;
     for (int j = 0; j < n; j++) out[j] = j < node->n_out ? node->out[j] : SDX_NONE;
     out[k] = made;
     owned->out = out;
@@ -86,6 +82,13 @@ sdx_id sdx_emit1(sdx_patch *patch, const char *op_type, sdx_id a) {
 
 sdx_id sdx_emit2(sdx_patch *patch, const char *op_type, sdx_id a, sdx_id b) {
     return sdx_patch_node(patch, "", op_type, 2, (sdx_id[]){a, b}, 1)->out[0];
+}
+
+sdx_id sdx_emit_cast(sdx_patch *patch, sdx_id x, sdx_dtype from, sdx_dtype to) {
+    if (from == to) return x;
+    sdx_node *node = sdx_patch_node(patch, "", "Cast", 1, &x, 1);
+    sdx_patch_int(patch, node, "to", to);
+    return node->out[0];
 }
 
 /* ---- attributes ---- */
@@ -131,7 +134,7 @@ sdx_id sdx_patch_constant(sdx_patch *patch, sdx_value *value) {
     if (patch->status != SDX_OK) return SDX_NONE;
     sdx_id id = sdx_graph_add_value(patch->graph, NULL, NULL, patch->error);
     if (id == SDX_NONE)
-        set_status(patch, oom(patch));
+        set_status(patch, sdx_failure(patch->error));
     else
         sdx_graph_set_constant(patch->graph, id, value);
     return id;
@@ -140,7 +143,7 @@ sdx_id sdx_patch_constant(sdx_patch *patch, sdx_value *value) {
 sdx_id sdx_patch_tensor(sdx_patch *patch, const sdx_tensor *tensor) {
     if (patch->status != SDX_OK) return SDX_NONE;
     sdx_value *value = sdx_value_copy_tensor(patch->graph->arena->memory, tensor, patch->error);
-    if (!value) return set_status(patch, oom(patch)), SDX_NONE;
+    if (!value) return set_status(patch, sdx_failure(patch->error)), SDX_NONE;
     sdx_id id = sdx_patch_constant(patch, value);
     sdx_value_release(value);
     return id;
@@ -200,7 +203,7 @@ sdx_id sdx_patch_scalar(sdx_patch *patch, sdx_dtype dtype, double value) {
 static void *extended(sdx_patch *patch, const void *old, int have, int need, size_t size, int fill) {
     size_t bytes = (size_t)need * size, kept = (size_t)have * size;
     unsigned char *next = sdx_arena_alloc(patch->graph->arena, bytes, patch->error);
-    if (!next) return set_status(patch, oom(patch)), NULL;
+    if (!next) return set_status(patch, sdx_failure(patch->error)), NULL;
     if (kept) memcpy(next, old, kept);
     memset(next + kept, fill, bytes - kept);
     return next;
@@ -292,16 +295,17 @@ static sdx_status replace_output(sdx_patch *patch, outputs *names, int k) {
         return SDX_OK;
     }
     sdx_id out = sdx_graph_add_value(graph, NULL, &graph->values[old].type, patch->error);
-    if (out == SDX_NONE) return oom(patch);
+    if (out == SDX_NONE) return sdx_failure(patch->error);
     swap_names(graph, old, out);
     graph->outputs[k] = out;
-    return sdx_graph_add_node(graph, "", "Identity", "", 1, &by, 1, &out, patch->error) ? SDX_OK : oom(patch);
+    return sdx_graph_add_node(graph, "", "Identity", "", 1, &by, 1, &out, patch->error) ? SDX_OK
+                                                                                        : sdx_failure(patch->error);
 }
 
 static sdx_status replace_outputs(sdx_patch *patch) {
     sdx_graph *graph = patch->graph;
     outputs names = {SDX_NEW_ARRAY(graph->arena, bool, graph->n_values, patch->error), graph->n_values};
-    if (!names.is_output) return oom(patch);
+    if (!names.is_output) return sdx_failure(patch->error);
     for (int k = 0; k < graph->n_outputs; k++) names.is_output[graph->outputs[k]] = true;
     for (int k = 0; k < graph->n_outputs; k++) SDX_TRY(replace_output(patch, &names, k));
     return SDX_OK;

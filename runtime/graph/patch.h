@@ -31,6 +31,8 @@ void sdx_patch_change_ints(sdx_patch *patch, const sdx_node *node, const char *n
 /* Short forms of the above for the default domain: the first output's id. */
 sdx_id sdx_emit1(sdx_patch *patch, const char *op_type, sdx_id a);
 sdx_id sdx_emit2(sdx_patch *patch, const char *op_type, sdx_id a, sdx_id b);
+/* x, of dtype `from`, as `to`; x itself where they are the same. */
+sdx_id sdx_emit_cast(sdx_patch *patch, sdx_id x, sdx_dtype from, sdx_dtype to);
 void sdx_patch_int(sdx_patch *patch, sdx_node *node, const char *name, int64_t value);
 void sdx_patch_ints(sdx_patch *patch, sdx_node *node, const char *name, const int64_t *values, size_t n);
 void sdx_patch_float(sdx_patch *patch, sdx_node *node, const char *name, float value);

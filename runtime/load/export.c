@@ -5,10 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static sdx_status failed(const exporter *e) {
-    return e->error && e->error->status ? e->error->status : SDX_OUT_OF_MEMORY;
-}
-
 char *sdx_export_text(exporter *e, const char *text) { return sdx_arena_copy(e->arena, text, strlen(text), e->error); }
 
 /* ---- types ---- */
@@ -21,7 +17,7 @@ static sdx_status put_dim(exporter *e, int64_t dim, Onnx__TensorShapeProto__Dime
     } else if (dim <= -2 && -2 - dim < graph->n_symbols) {
         to->value_case = ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM;
         to->dim_param = sdx_export_text(e, graph->symbols[-2 - dim]);
-        if (!to->dim_param) return failed(e);
+        if (!to->dim_param) return sdx_failure(e->error);
     }
     return SDX_OK;
 }
@@ -29,14 +25,14 @@ static sdx_status put_dim(exporter *e, int64_t dim, Onnx__TensorShapeProto__Dime
 static sdx_status put_shape(exporter *e, const sdx_type *type, Onnx__TensorShapeProto **out) {
     if (type->rank < 0) return SDX_OK;
     Onnx__TensorShapeProto *shape = SDX_NEW(e->arena, Onnx__TensorShapeProto, e->error);
-    if (!shape) return failed(e);
+    if (!shape) return sdx_failure(e->error);
     onnx__tensor_shape_proto__init(shape);
     shape->n_dim = (size_t)type->rank;
     shape->dim = SDX_NEW_ARRAY(e->arena, Onnx__TensorShapeProto__Dimension *, type->rank, e->error);
-    if (!shape->dim) return failed(e);
+    if (!shape->dim) return sdx_failure(e->error);
     for (int d = 0; d < type->rank; d++) {
         shape->dim[d] = SDX_NEW(e->arena, Onnx__TensorShapeProto__Dimension, e->error);
-        if (!shape->dim[d]) return failed(e);
+        if (!shape->dim[d]) return sdx_failure(e->error);
         onnx__tensor_shape_proto__dimension__init(shape->dim[d]);
         SDX_TRY(put_dim(e, type->dim[d], shape->dim[d]));
     }
@@ -47,7 +43,7 @@ static sdx_status put_shape(exporter *e, const sdx_type *type, Onnx__TensorShape
 #define NEW_MESSAGE(e, type, init, out)                                                                                \
     do {                                                                                                               \
         (out) = SDX_NEW((e)->arena, type, (e)->error);                                                                 \
-        if (!(out)) return failed(e);                                                                                  \
+        if (!(out)) return sdx_failure((e)->error);                                                                    \
         init(out);                                                                                                     \
     } while (0)
 
@@ -100,7 +96,7 @@ sdx_status sdx_export_type(exporter *e, const sdx_type *type, Onnx__TypeProto **
 static sdx_status put_value_info(exporter *e, const char *name, const sdx_type *type, Onnx__ValueInfoProto **out) {
     NEW_MESSAGE(e, Onnx__ValueInfoProto, onnx__value_info_proto__init, *out);
     (*out)->name = sdx_export_text(e, name);
-    if (!(*out)->name) return failed(e);
+    if (!(*out)->name) return sdx_failure(e->error);
     return type->kind ? sdx_export_type(e, type, &(*out)->type) : SDX_OK;
 }
 
@@ -108,7 +104,7 @@ static sdx_status put_value_info(exporter *e, const char *name, const sdx_type *
 
 static sdx_status put_inputs(exporter *e, const sdx_graph *graph, Onnx__GraphProto *to) {
     to->input = SDX_NEW_ARRAY(e->arena, Onnx__ValueInfoProto *, graph->n_inputs, e->error);
-    if (!to->input) return failed(e);
+    if (!to->input) return sdx_failure(e->error);
     for (int k = 0; k < graph->n_inputs; k++) {
         const sdx_graph_value *value = &graph->values[graph->inputs[k]];
         SDX_TRY(put_value_info(e, value->name, &value->type, &to->input[to->n_input++]));
@@ -143,11 +139,11 @@ static sdx_status put_output(exporter *e, const sdx_graph *graph, int k, Onnx__G
         identity->op_type = sdx_export_text(e, "Identity");
         identity->input = SDX_NEW_ARRAY(e->arena, char *, 1, e->error);
         identity->output = SDX_NEW_ARRAY(e->arena, char *, 1, e->error);
-        if (!identity->op_type || !identity->input || !identity->output) return failed(e);
+        if (!identity->op_type || !identity->input || !identity->output) return sdx_failure(e->error);
         identity->n_input = identity->n_output = 1;
         identity->input[0] = sdx_export_text(e, name);
         identity->output[0] = sdx_export_text(e, fresh);
-        if (!identity->input[0] || !identity->output[0]) return failed(e);
+        if (!identity->input[0] || !identity->output[0]) return sdx_failure(e->error);
         to->node[to->n_node++] = identity;
         name = identity->output[0];
     }
@@ -169,7 +165,7 @@ static sdx_status put_constants(exporter *e, const sdx_graph *graph, const int32
     for (int id = 0; id < graph->n_values; id++) n += graph->values[id].constant != NULL;
     to->initializer = SDX_NEW_ARRAY(e->arena, Onnx__TensorProto *, n, e->error);
     to->value_info = SDX_NEW_ARRAY(e->arena, Onnx__ValueInfoProto *, n, e->error);
-    if (!to->initializer || !to->value_info) return failed(e);
+    if (!to->initializer || !to->value_info) return sdx_failure(e->error);
     for (int id = 0; id < graph->n_values; id++) {
         const sdx_graph_value *value = &graph->values[id];
         if (!value->constant || (!value->is_input && !uses[id])) continue;
@@ -190,7 +186,7 @@ static sdx_status set_apart(exporter *e, sdx_names *taken, Onnx__NodeProto *node
         snprintf(text, sizeof text, "%.300s.%d", node->name, (int)k + 1);
         SDX_TRY(sdx_names_put(taken, node->name, k + 1, e->error));
     }
-    if (name == text && !(node->name = sdx_export_text(e, text))) return failed(e);
+    if (name == text && !(node->name = sdx_export_text(e, text))) return sdx_failure(e->error);
     return sdx_names_put(taken, node->name, 1, e->error);
 }
 
@@ -199,8 +195,8 @@ static sdx_status fill_graph(exporter *e, const sdx_graph *graph, Onnx__GraphPro
     to->node = SDX_NEW_ARRAY(e->arena, Onnx__NodeProto *, graph->n_nodes + graph->n_outputs, e->error);
     to->output = SDX_NEW_ARRAY(e->arena, Onnx__ValueInfoProto *, graph->n_outputs, e->error);
     to->name = sdx_export_text(e, *graph->name ? graph->name : "graph");
-    if (!uses || !to->node || !to->output || !to->name) return failed(e);
-    if (*graph->doc && !(to->doc_string = sdx_export_text(e, graph->doc))) return failed(e);
+    if (!uses || !to->node || !to->output || !to->name) return sdx_failure(e->error);
+    if (*graph->doc && !(to->doc_string = sdx_export_text(e, graph->doc))) return sdx_failure(e->error);
     sdx_graph_count_uses(graph, uses);
     SDX_TRY(put_inputs(e, graph, to));
     SDX_TRY(put_constants(e, graph, uses, to));
@@ -226,11 +222,11 @@ Onnx__GraphProto *sdx_export_graph(exporter *e, const sdx_graph *graph) {
 static sdx_status put_opsets(exporter *e, Onnx__ModelProto *to) {
     SDX_TRY(sdx_export_opsets(e));
     to->opset_import = SDX_NEW_ARRAY(e->arena, Onnx__OperatorSetIdProto *, e->n_opsets, e->error);
-    if (!to->opset_import) return failed(e);
+    if (!to->opset_import) return sdx_failure(e->error);
     for (int k = 0; k < e->n_opsets; k++) {
         NEW_MESSAGE(e, Onnx__OperatorSetIdProto, onnx__operator_set_id_proto__init, to->opset_import[k]);
         to->opset_import[k]->domain = sdx_export_text(e, e->opsets[k].domain);
-        if (!to->opset_import[k]->domain) return failed(e);
+        if (!to->opset_import[k]->domain) return sdx_failure(e->error);
         to->opset_import[k]->has_version = 1;
         to->opset_import[k]->version = e->opsets[k].version;
         to->n_opset_import++;
@@ -273,10 +269,10 @@ static sdx_status fill_model(exporter *e, Onnx__ModelProto *to) {
     to->producer_version = sdx_export_text(e, model->producer_version);
     to->domain = sdx_export_text(e, model->domain);
     to->doc_string = sdx_export_text(e, model->doc);
-    if (!to->producer_name || !to->producer_version || !to->domain || !to->doc_string) return failed(e);
+    if (!to->producer_name || !to->producer_version || !to->domain || !to->doc_string) return sdx_failure(e->error);
     SDX_TRY(sdx_export_pairs(e, model->n_metadata, model->metadata, &to->n_metadata_props, &to->metadata_props));
     to->graph = sdx_export_graph(e, model->graph);
-    return to->graph ? put_training(e, to) : failed(e);
+    return to->graph ? put_training(e, to) : sdx_failure(e->error);
 }
 
 sdx_status sdx_export_model(const sdx_model *model, sdx_arena *arena, sdx_error *error, Onnx__ModelProto **out) {

@@ -15,9 +15,7 @@ const char *sdx_import_quote(const char *name, char *out, size_t capacity) {
     return sdx_escape(out, capacity, name, strlen(name));
 }
 
-sdx_status sdx_import_status(const importer *imp) {
-    return imp->error->status != SDX_OK ? imp->error->status : SDX_OUT_OF_MEMORY;
-}
+sdx_status sdx_import_status(const importer *imp) { return sdx_failure(imp->error); }
 
 const char *sdx_import_place(const Onnx__NodeProto *node, char *out, size_t capacity) {
     char title[160], type[96];

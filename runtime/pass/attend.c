@@ -31,10 +31,6 @@ typedef struct match {
     float softcap;
 } match;
 
-static bool is(const sdx_node *node, const char *op_type) {
-    return node && *node->domain == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 static const sdx_type *type_of(const finder *f, sdx_id id) { return &f->graph->values[id].type; }
 
 static const sdx_node *producer(const finder *f, sdx_id id) {
@@ -44,11 +40,6 @@ static const sdx_node *producer(const finder *f, sdx_id id) {
 
 static const sdx_node *only_reader(const finder *f, sdx_id id) {
     return f->uses[id] == 1 && f->last[id] >= 0 ? f->graph->nodes[f->last[id]] : NULL;
-}
-
-static const sdx_tensor *constant_of(const finder *f, sdx_id id) {
-    const sdx_graph_value *value = &f->graph->values[id];
-    return value->constant && !value->is_input && value->constant->kind == SDX_TENSOR ? &value->constant->tensor : NULL;
 }
 
 static bool is_float(const sdx_type *type) {
@@ -67,16 +58,16 @@ static bool is_scalar(const finder *f, sdx_id id) {
 
 /* A Cast between floats that f32 holds. */
 static bool is_cast(const finder *f, const sdx_node *node) {
-    if (!is(node, "Cast")) return false;
+    if (!sdx_node_is(node, "Cast")) return false;
     const sdx_type *from = type_of(f, node->in[0]), *to = type_of(f, node->out[0]);
     return is_float(from) && is_float(to) && from->dtype != SDX_F64 && to->dtype != SDX_F64;
 }
 
 /* The operand of a Mul or Div by one element that is not the element, SDX_NONE when it is no such node. */
 static sdx_id scaled(const finder *f, const sdx_node *node, sdx_id *by) {
-    if (!node || node->since < 7 || !(is(node, "Mul") || is(node, "Div"))) return SDX_NONE;
+    if (!node || node->since < 7 || !(sdx_node_is(node, "Mul") || sdx_node_is(node, "Div"))) return SDX_NONE;
     const bool second = is_scalar(f, node->in[1]);
-    if (!second && (is(node, "Div") || !is_scalar(f, node->in[0]))) return SDX_NONE;
+    if (!second && (sdx_node_is(node, "Div") || !is_scalar(f, node->in[0]))) return SDX_NONE;
     *by = node->in[second];
     return node->in[!second];
 }
@@ -85,7 +76,7 @@ static bool take_scale(const finder *f, match *m, sdx_id *id) {
     const sdx_node *node = producer(f, *id);
     sdx_id by = SDX_NONE, of = scaled(f, node, &by);
     if (of == SDX_NONE || m->scales == MOST_SCALES) return false;
-    m->divide[m->scales] = is(node, "Div");
+    m->divide[m->scales] = sdx_node_is(node, "Div");
     m->scale[m->scales++] = by;
     *id = of;
     return true;
@@ -93,9 +84,9 @@ static bool take_scale(const finder *f, match *m, sdx_id *id) {
 
 /* A constant of one element, through casts of it. */
 static bool number_of(const finder *f, sdx_id id, double *out) {
-    for (int k = 0; k < 4 && (is(producer(f, id), "Cast") || is(producer(f, id), "CastLike")); k++)
+    for (int k = 0; k < 4 && (sdx_node_is(producer(f, id), "Cast") || sdx_node_is(producer(f, id), "CastLike")); k++)
         id = producer(f, id)->in[0];
-    const sdx_tensor *tensor = constant_of(f, id);
+    const sdx_tensor *tensor = sdx_graph_tensor(f->graph, id);
     if (!tensor || tensor->count != 1) return false;
     if (tensor->dtype == SDX_F32)
         *out = (double)*(const float *)tensor->data;
@@ -118,12 +109,12 @@ static bool leads_to_product(const finder *f, sdx_id id, int branches) {
         const sdx_node *node = producer(f, id);
         sdx_id by = SDX_NONE, of = SDX_NONE;
         if (!node || f->uses[id] != 1) return false;
-        if (is(node, "MatMul")) return true;
-        if (is(node, "Tanh") || is_cast(f, node))
+        if (sdx_node_is(node, "MatMul")) return true;
+        if (sdx_node_is(node, "Tanh") || is_cast(f, node))
             of = node->in[0];
-        else if (is(node, "Where"))
+        else if (sdx_node_is(node, "Where"))
             of = node->in[is_scalar(f, node->in[1]) ? 2 : 1];
-        else if (is(node, "Add") && branches > 0)
+        else if (sdx_node_is(node, "Add") && branches > 0)
             of = node->in[!leads_to_product(f, node->in[0], branches - 1)];
         else
             of = scaled(f, node, &by);
@@ -134,7 +125,7 @@ static bool leads_to_product(const finder *f, sdx_id id, int branches) {
 }
 
 static bool take_add(const finder *f, match *m, const sdx_node *node, sdx_id *id) {
-    if (!is(node, "Add") || node->since < 7 || m->fill != SDX_NONE || m->second != SDX_NONE) return false;
+    if (!sdx_node_is(node, "Add") || node->since < 7 || m->fill != SDX_NONE || m->second != SDX_NONE) return false;
     const bool second = !leads_to_product(f, node->in[0], MOST_BRANCHES);
     const sdx_id mask = node->in[!second];
     if (!is_float(type_of(f, mask)) || node->in[0] == node->in[1]) return false;
@@ -145,7 +136,7 @@ static bool take_add(const finder *f, match *m, const sdx_node *node, sdx_id *id
 }
 
 static bool take_where(const finder *f, match *m, const sdx_node *node, sdx_id *id) {
-    if (!is(node, "Where") || m->mask != SDX_NONE) return false;
+    if (!sdx_node_is(node, "Where") || m->mask != SDX_NONE) return false;
     m->hides = is_scalar(f, node->in[1]);
     if (!m->hides && !is_scalar(f, node->in[2])) return false;
     m->mask = node->in[0];
@@ -159,13 +150,13 @@ static bool take_cap(const finder *f, match *m, sdx_id *id) {
     sdx_id outside = SDX_NONE, inside = SDX_NONE;
     const sdx_id bent = scaled(f, producer(f, *id), &outside);
     const sdx_node *tanh = bent == SDX_NONE ? NULL : producer(f, bent);
-    if (!is(tanh, "Tanh") || f->uses[bent] != 1 || !is(producer(f, *id), "Mul")) return false;
+    if (!sdx_node_is(tanh, "Tanh") || f->uses[bent] != 1 || !sdx_node_is(producer(f, *id), "Mul")) return false;
     const sdx_node *node = producer(f, tanh->in[0]);
     const sdx_id of = scaled(f, node, &inside);
     double cap = 0, by = 0;
     if (of == SDX_NONE || f->uses[tanh->in[0]] != 1 || !number_of(f, outside, &cap) || !number_of(f, inside, &by))
         return false;
-    const bool fits = is(node, "Div") ? by == cap : by * cap == 1;
+    const bool fits = sdx_node_is(node, "Div") ? by == cap : by * cap == 1;
     if (!fits || !(cap > 0) || (double)(float)cap != cap) return false;
     m->softcap = (float)cap;
     *id = of;
@@ -177,7 +168,7 @@ static bool find_scores(const finder *f, match *m, sdx_id id) {
     for (int k = 0; k < MOST_STEPS; k++) {
         const sdx_node *node = producer(f, id);
         if (!node || f->uses[id] != 1) return false;
-        if (is(node, "MatMul")) {
+        if (sdx_node_is(node, "MatMul")) {
             m->scores = node;
             return true;
         }
@@ -222,15 +213,15 @@ static bool guards_constant(const sdx_tensor *rows, const sdx_tensor *mask) {
 /* ReduceMax(mask, last axis) == -inf */
 static bool guards_rows(const finder *f, const match *m, sdx_id condition) {
     if (m->mask == SDX_NONE || m->second != SDX_NONE || m->fill != SDX_NONE) return false;
-    if (guards_constant(constant_of(f, condition), constant_of(f, m->mask))) return true;
+    if (guards_constant(sdx_graph_tensor(f->graph, condition), sdx_graph_tensor(f->graph, m->mask))) return true;
     const sdx_node *equal = producer(f, condition);
-    if (!is(equal, "Equal")) return false;
+    if (!sdx_node_is(equal, "Equal")) return false;
     for (int k = 0; k < 2; k++) {
         const sdx_node *most = producer(f, equal->in[k]);
         const sdx_attr *keep = most ? sdx_node_attr(most, "keepdims") : NULL;
         double lowest = 0;
         sdx_shape_entry axis;
-        if (is(most, "ReduceMax") && most->n_in == 2 && most->in[0] == m->mask && (!keep || keep->i == 1) &&
+        if (sdx_node_is(most, "ReduceMax") && most->n_in == 2 && most->in[0] == m->mask && (!keep || keep->i == 1) &&
             number_of(f, equal->in[!k], &lowest) && lowest == -(double)INFINITY && most->in[1] != SDX_NONE &&
             type_of(f, most->in[1])->rank == 1 && type_of(f, most->in[1])->dim[0] == 1 &&
             sdx_shape_entry_of(f->graph, most->in[1], 0, &axis) && axis.of == SDX_NONE &&
@@ -245,8 +236,9 @@ static const sdx_node *nan_guard(const finder *f, sdx_id id) {
     double zero = 1;
     if (f->uses[id] != 2 || f->first[id] < 0 || f->first[id] == f->last[id]) return NULL;
     const sdx_node *test = f->graph->nodes[f->first[id]], *where = f->graph->nodes[f->last[id]];
-    const bool fits = is(test, "IsNaN") && is(where, "Where") && only_reader(f, test->out[0]) == where &&
-                      where->in[0] == test->out[0] && where->in[2] == id && number_of(f, where->in[1], &zero);
+    const bool fits = sdx_node_is(test, "IsNaN") && sdx_node_is(where, "Where") &&
+                      only_reader(f, test->out[0]) == where && where->in[0] == test->out[0] && where->in[2] == id &&
+                      number_of(f, where->in[1], &zero);
     return fits && zero == 0 && is_scalar(f, where->in[1]) ? where : NULL;
 }
 
@@ -259,10 +251,10 @@ static bool find_product(const finder *f, match *m, sdx_id id) {
         if (guard) {
             m->empty = EMPTY_ZERO_OR_NAN;
             node = guard;
-        } else if (is(node, "MatMul") && node->in[0] == id && node->in[1] != id) {
+        } else if (sdx_node_is(node, "MatMul") && node->in[0] == id && node->in[1] != id) {
             m->product = node;
             return true;
-        } else if (!guarded && is(node, "Where") && node->in[2] == id && is_scalar(f, node->in[1]) &&
+        } else if (!guarded && sdx_node_is(node, "Where") && node->in[2] == id && is_scalar(f, node->in[1]) &&
                    number_of(f, node->in[1], &zero) && zero == 0 && guards_rows(f, m, node->in[0])) {
             m->empty = EMPTY_ZERO;
         } else if (!is_cast(f, node)) {
@@ -282,7 +274,7 @@ static void look_through(const finder *f, match *m, int k, bool factors) {
     for (int step = 0; step < MOST_STEPS; step++) {
         const sdx_node *node = producer(f, *id);
         const int rank = type_of(f, *id)->rank;
-        const sdx_attr *perm = is(node, "Transpose") ? sdx_node_attr(node, "perm") : NULL;
+        const sdx_attr *perm = sdx_node_is(node, "Transpose") ? sdx_node_attr(node, "perm") : NULL;
         if (factors && take_scale(f, m, id)) continue;
         if (!perm || rank < 2 || perm->n != (size_t)rank) return;
         int64_t both[SDX_MAX_RANK];
@@ -296,10 +288,11 @@ static void look_through(const finder *f, match *m, int k, bool factors) {
 
 /* K behind Reshape to three dimensions, Transpose of the last two, Reshape back. */
 static sdx_id behind_reshapes(const finder *f, sdx_id id) {
-    const sdx_node *back = producer(f, id), *turn = is(back, "Reshape") ? producer(f, back->in[0]) : NULL;
-    const sdx_attr *perm = is(turn, "Transpose") ? sdx_node_attr(turn, "perm") : NULL;
+    const sdx_node *back = producer(f, id), *turn = sdx_node_is(back, "Reshape") ? producer(f, back->in[0]) : NULL;
+    const sdx_attr *perm = sdx_node_is(turn, "Transpose") ? sdx_node_attr(turn, "perm") : NULL;
     const sdx_node *flat = turn ? producer(f, turn->in[0]) : NULL;
-    if (!perm || perm->n != 3 || perm->ints[0] != 0 || perm->ints[1] != 2 || !is(flat, "Reshape")) return SDX_NONE;
+    if (!perm || perm->n != 3 || perm->ints[0] != 0 || perm->ints[1] != 2 || !sdx_node_is(flat, "Reshape"))
+        return SDX_NONE;
     const sdx_id x = flat->in[0];
     const int rank = type_of(f, x)->rank;
     sdx_shape_entry entry;
@@ -323,7 +316,7 @@ static void turn_keys(finder *f, match *m) {
     while (take_scale(f, m, id)) {
     }
     const sdx_node *node = producer(f, *id);
-    const sdx_attr *perm = is(node, "Transpose") ? sdx_node_attr(node, "perm") : NULL;
+    const sdx_attr *perm = sdx_node_is(node, "Transpose") ? sdx_node_attr(node, "perm") : NULL;
     const int rank = type_of(f, *id)->rank;
     const sdx_id through = behind_reshapes(f, *id);
     int64_t swap[SDX_MAX_RANK];
@@ -357,7 +350,7 @@ static bool shapes_fit(const finder *f, const match *m) {
 static void find_end(const finder *f, match *m) {
     m->end = m->product->out[0];
     const sdx_node *next = only_reader(f, m->end);
-    const sdx_attr *perm = is(next, "Transpose") ? sdx_node_attr(next, "perm") : NULL;
+    const sdx_attr *perm = sdx_node_is(next, "Transpose") ? sdx_node_attr(next, "perm") : NULL;
     const int rank = type_of(f, m->end)->rank;
     if (!perm || rank < 2 || perm->n != (size_t)rank || perm->ints[rank - 1] != rank - 1) return;
     memcpy(m->perm[Y], perm->ints, (size_t)rank * sizeof *perm->ints);
@@ -420,7 +413,7 @@ static sdx_status attend_nodes(finder *f, sdx_error *error) {
     sdx_patch_begin(&f->patch, f->graph, error);
     for (int k = 0; k < nodes && f->patch.status == SDX_OK; k++) {
         const sdx_node *node = f->graph->nodes[k];
-        if (is(node, "Softmax")) fuse_from(f, node);
+        if (sdx_node_is(node, "Softmax")) fuse_from(f, node);
         for (int b = 0; b < node->n_bodies; b++) SDX_TRY(attend_graph(node->bodies[b], error));
     }
     return sdx_patch_commit(&f->patch);

@@ -37,15 +37,10 @@ static bool same_shape(const sdx_type *a, const sdx_type *b) {
     return true;
 }
 
-static const sdx_tensor *constant_of(const fuser *f, sdx_id id) {
-    const sdx_graph_value *value = &f->graph->values[id];
-    return value->constant && !value->is_input && value->constant->kind == SDX_TENSOR ? &value->constant->tensor : NULL;
-}
-
 /* A bound of Clip: absent, or a constant scalar. */
 static bool bound_of(const fuser *f, const sdx_node *node, int k, float *out) {
     if (k >= node->n_in || node->in[k] == SDX_NONE) return true;
-    const sdx_tensor *tensor = constant_of(f, node->in[k]);
+    const sdx_tensor *tensor = sdx_graph_tensor(f->graph, node->in[k]);
     if (!tensor || tensor->count != 1) return false;
     if (tensor->dtype == SDX_F32)
         *out = *(const float *)tensor->data;
@@ -88,7 +83,7 @@ static bool take_add(const fuser *f, chain *c, const sdx_node *next) {
     const sdx_type *bias = c->bias == SDX_NONE ? NULL : &f->graph->values[c->bias].type;
     if (y->rank < 0 || y->dim[y->rank - 1] < 1) return false;
     if (!c->conv && c->bias == SDX_NONE && unit_scale(c->node) && y->dim[y->rank - 1] > 1 && is_row(type, y) &&
-        constant_of(f, other)) {
+        sdx_graph_tensor(f->graph, other)) {
         c->bias = other;
         return true;
     }

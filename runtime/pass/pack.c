@@ -16,22 +16,11 @@ typedef struct packer {
     sdx_error *error;
 } packer;
 
-static bool is(const sdx_node *node, const char *op_type) {
-    return *node->domain == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 /* The constant behind input k, when it is a tensor of data. */
 static const sdx_tensor *constant_of(const packer *p, const sdx_node *node, int k) {
-    if (k >= node->n_in || node->in[k] == SDX_NONE) return NULL;
-    const sdx_graph_value *value = &p->graph->values[node->in[k]];
-    if (!value->constant || value->is_input || value->constant->kind != SDX_TENSOR) return NULL;
-    const sdx_tensor *tensor = &value->constant->tensor;
-    return tensor->data && tensor->count > 0 ? tensor : NULL;
-}
-
-static int64_t int_of(const sdx_node *node, const char *name, int64_t otherwise) {
-    const sdx_attr *attr = sdx_node_attr(node, name);
-    return attr ? attr->i : otherwise;
+    if (k >= node->n_in) return NULL;
+    const sdx_tensor *tensor = sdx_graph_tensor(p->graph, node->in[k]);
+    return tensor && tensor->data && tensor->count > 0 ? tensor : NULL;
 }
 
 /* `lines` lines of k, `batch` times, as a constant of bytes. */
@@ -61,7 +50,7 @@ static void replace(packer *p, const sdx_node *node, const sdx_node *by) {
 
 static void pack_conv(packer *p, const sdx_node *node) {
     const sdx_tensor *w = constant_of(p, node, 1);
-    const int64_t group = int_of(node, "group", 1);
+    const int64_t group = sdx_node_int(node, "group", 1);
     if (!w || w->rank < 3 || group < 1 || w->dim[0] % group) return;
     const int64_t lines = w->dim[0] / group, k = w->count / w->dim[0];
     const bool single = group > 1 && w->dim[1] == 1;
@@ -80,7 +69,7 @@ static void pack_conv(packer *p, const sdx_node *node) {
 static void pack_gemm(packer *p, const sdx_node *node) {
     const sdx_tensor *b = constant_of(p, node, 1);
     if (!b || b->rank != 2 || node->since < 7) return;
-    const bool trans_b = int_of(node, "transB", 0) != 0;
+    const bool trans_b = sdx_node_int(node, "transB", 0) != 0;
     const int64_t n = b->dim[!trans_b], k = b->dim[trans_b];
     const sdx_id packed = pack_constant(p, b, true, 1, n, k, trans_b ? k : 1, trans_b ? 1 : n);
     static const char *const except[] = {"transB"};
@@ -130,7 +119,7 @@ static bool integer_weights(const packer *p, const sdx_node *node, const integer
     if (op->zero < node->n_in && node->in[op->zero] != SDX_NONE && !zero) return false;
     *w = (sdx_dot_weights){.dtype = data->dtype, .is_b = !op->convolves, .batch = 1, .data = data->data};
     if (op->convolves) {
-        w->batch = int_of(node, "group", 1);
+        w->batch = sdx_node_int(node, "group", 1);
         if (data->rank < 3 || w->batch < 1 || data->dim[0] % w->batch || data->dim[1] == 1) return false;
         w->lines = data->dim[0] / w->batch, w->k = data->count / data->dim[0];
         w->line_step = w->k, w->k_step = 1;
@@ -178,14 +167,14 @@ static sdx_status pack_nodes(packer *p) {
     sdx_patch_begin(&p->patch, graph, p->error);
     for (int k = 0; k < nodes && p->patch.status == SDX_OK; k++) {
         const sdx_node *node = graph->nodes[k];
-        if (is(node, "Conv"))
+        if (sdx_node_is(node, "Conv"))
             pack_conv(p, node);
-        else if (is(node, "Gemm") && !p->kernels->blas)
+        else if (sdx_node_is(node, "Gemm") && !p->kernels->blas)
             pack_gemm(p, node);
-        else if (is(node, "MatMul") && !p->kernels->blas)
+        else if (sdx_node_is(node, "MatMul") && !p->kernels->blas)
             pack_matmul(p, node);
         for (size_t o = 0; o < sizeof integer_ops / sizeof *integer_ops; o++)
-            if (is(node, integer_ops[o].op_type)) pack_integer(p, node, &integer_ops[o]);
+            if (sdx_node_is(node, integer_ops[o].op_type)) pack_integer(p, node, &integer_ops[o]);
         for (int b = 0; b < node->n_bodies; b++) SDX_TRY(pack_graph(node->bodies[b], p->error));
     }
     return sdx_patch_commit(&p->patch);

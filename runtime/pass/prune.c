@@ -13,10 +13,6 @@ typedef struct pruner {
     bool *is_output;
 } pruner;
 
-static bool is(const sdx_node *node, const char *op_type) {
-    return *node->domain == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 static sdx_dtype dtype_of(const pruner *p, sdx_id id) {
     const sdx_type *type = &p->graph->values[id].type;
     return type->kind == SDX_TENSOR ? type->dtype : SDX_UNDEFINED;
@@ -38,12 +34,13 @@ static bool idle_dropout(const pruner *p, const sdx_node *node) {
 
 static bool does_nothing(const pruner *p, const sdx_node *node) {
     if (node->n_in == 0 || node->in[0] == SDX_NONE || node->n_out == 0 || node->out[0] == SDX_NONE) return false;
-    if (is(node, "Identity")) return true;
-    if (is(node, "Dropout")) return idle_dropout(p, node);
+    if (sdx_node_is(node, "Identity")) return true;
+    if (sdx_node_is(node, "Dropout")) return idle_dropout(p, node);
     sdx_dtype from = dtype_of(p, node->in[0]);
     if (from == SDX_UNDEFINED) return false;
-    if (is(node, "CastLike")) return node->n_in > 1 && node->in[1] != SDX_NONE && dtype_of(p, node->in[1]) == from;
-    const sdx_attr *to = is(node, "Cast") ? sdx_node_attr(node, "to") : NULL;
+    if (sdx_node_is(node, "CastLike"))
+        return node->n_in > 1 && node->in[1] != SDX_NONE && dtype_of(p, node->in[1]) == from;
+    const sdx_attr *to = sdx_node_is(node, "Cast") ? sdx_node_attr(node, "to") : NULL;
     return to && to->type == SDX_ATTR_INT && to->i == (int64_t)from;
 }
 

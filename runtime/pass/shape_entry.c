@@ -24,11 +24,6 @@ static int64_t length_of(const sdx_graph *graph, sdx_id id) {
     return type->rank == 0 ? 1 : type->rank == 1 && type->dim[0] >= 0 ? type->dim[0] : -1;
 }
 
-static int64_t int_of(const sdx_node *node, const char *name, int64_t otherwise) {
-    const sdx_attr *attr = sdx_node_attr(node, name);
-    return attr ? attr->i : otherwise;
-}
-
 static bool in_concat(const sdx_graph *graph, const sdx_node *node, sdx_id *id, int64_t *k) {
     for (int i = 0; i < node->n_in; i++) {
         const int64_t length = length_of(graph, node->in[i]);
@@ -60,7 +55,7 @@ static bool in_slice(const sdx_graph *graph, const sdx_node *node, sdx_id *id, i
 static bool in_gather(const sdx_graph *graph, const sdx_node *node, sdx_id *id, int64_t *k) {
     const int64_t length = length_of(graph, node->in[0]);
     int64_t at = 0;
-    if (int_of(node, "axis", 0) != 0 || length < 0 || !number_at(graph, node->in[1], *k, &at)) return false;
+    if (sdx_node_int(node, "axis", 0) != 0 || length < 0 || !number_at(graph, node->in[1], *k, &at)) return false;
     *id = node->in[0];
     *k = at < 0 ? at + length : at;
     return *k >= 0 && *k < length;
@@ -69,7 +64,7 @@ static bool in_gather(const sdx_graph *graph, const sdx_node *node, sdx_id *id, 
 /* Shape: the answer. */
 static bool in_shape(const sdx_graph *graph, const sdx_node *node, int64_t k, sdx_shape_entry *out) {
     const sdx_type *type = &graph->values[node->in[0]].type;
-    int64_t start = int_of(node, "start", 0);
+    int64_t start = sdx_node_int(node, "start", 0);
     if (type->kind != SDX_TENSOR || type->rank < 0) return false;
     if (start < 0) start += type->rank;
     if (start < 0) start = 0;

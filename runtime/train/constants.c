@@ -6,20 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-bool sdx_node_is(const sdx_node *node, const char *op_type) {
-    return *node->domain == '\0' && strcmp(node->op_type, op_type) == 0;
-}
-
 const sdx_node *sdx_prepare_producer(const sdx_graph *graph, sdx_id id) {
     int32_t producer = id == SDX_NONE ? -1 : graph->values[id].producer;
     return producer < 0 ? NULL : graph->nodes[producer];
 }
 
-const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id) {
-    if (id == SDX_NONE) return NULL;
-    const sdx_graph_value *value = &graph->values[id];
-    return value->constant && !value->is_input && value->constant->kind == SDX_TENSOR ? &value->constant->tensor : NULL;
-}
+const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id) { return sdx_graph_tensor(graph, id); }
 
 const char *sdx_prepare_node_name(const sdx_graph *graph, const sdx_node *node) {
     if (*node->name) return node->name;
@@ -78,10 +70,6 @@ struct sdx_readers {
     int n_steps, steps_capacity;
 };
 
-static sdx_status failed(const sdx_error *error) {
-    return error && error->status != SDX_OK ? error->status : SDX_OUT_OF_MEMORY;
-}
-
 /* Counts when list is NULL: first[id + 1] is the number of reads; else fills, first[id] being where to put the next. */
 static void visit_reads(sdx_readers *r, sdx_use *list) {
     for (int k = 0; k < r->graph->n_nodes; k++) {
@@ -129,18 +117,18 @@ static void mark_derived(sdx_readers *r) {
 sdx_status sdx_readers_make(const sdx_graph *graph, sdx_arena *arena, sdx_error *error, sdx_readers **out) {
     sdx_readers *r = SDX_NEW(arena, sdx_readers, error);
     *out = NULL;
-    if (!r) return failed(error);
+    if (!r) return sdx_failure(error);
     r->graph = graph;
     r->arena = arena;
     r->error = error;
     r->first = SDX_NEW_ARRAY(arena, int32_t, graph->n_values + 2, error);
     r->derived = SDX_NEW_ARRAY(arena, bool, graph->n_values, error);
     r->seen = SDX_NEW_ARRAY(arena, int32_t, graph->n_values, error);
-    if (!r->first || !r->derived || !r->seen) return failed(error);
+    if (!r->first || !r->derived || !r->seen) return sdx_failure(error);
     visit_reads(r, NULL);
     for (int id = 0; id < graph->n_values; id++) r->first[id + 1] += r->first[id];
     r->list = SDX_NEW_ARRAY(arena, sdx_use, r->first[graph->n_values], error);
-    if (!r->list) return failed(error);
+    if (!r->list) return sdx_failure(error);
     visit_reads(r, r->list); /* moves each first[] to the next one's start */
     for (int id = graph->n_values; id > 0; id--) r->first[id] = r->first[id - 1];
     r->first[0] = 0;
@@ -163,7 +151,7 @@ static sdx_status grow(sdx_readers *r, void *array, int n, int *capacity, size_t
     int more = *capacity ? *capacity * 2 : 32;
     void *old = NULL, *next = sdx_arena_alloc_array(r->arena, (size_t)more, size, r->error);
     memcpy(&old, array, sizeof old);
-    if (!next) return failed(r->error);
+    if (!next) return sdx_failure(r->error);
     if (n) memcpy(next, old, (size_t)n * size);
     memcpy(array, &next, sizeof next);
     *capacity = more;

@@ -70,7 +70,7 @@ static sdx_status copy_model(const sdx_model *from, sdx_model *to, sdx_error *er
     to->n_outputs = from->n_outputs;
     to->inputs = infos(&c, from->inputs, from->n_inputs);
     to->outputs = infos(&c, from->outputs, from->n_outputs);
-    if (c.failed) return error && error->status ? error->status : SDX_OUT_OF_MEMORY;
+    if (c.failed) return sdx_failure(error);
     SDX_TRY(sdx_graph_copy(from->graph, to->graph, error));
     return sdx_load_bind_graph(to->graph, error);
 }

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/train/emit.h"
 
-sdx_id sdx_emit_cast(sdx_patch *patch, sdx_id x, sdx_dtype from, sdx_dtype to) {
-    if (from == to) return x;
-    sdx_node *node = sdx_patch_node(patch, "", "Cast", 1, &x, 1);
-    sdx_patch_int(patch, node, "to", to);
-    return node->out[0];
-}
-
 sdx_id sdx_emit_widened(sdx_patch *patch, sdx_id x, sdx_dtype *dtype) {
     const sdx_dtype stored = patch->graph->values[x].type.dtype;
     *dtype = stored == SDX_F64 ? SDX_F64 : SDX_F32;

@@ -4,8 +4,6 @@
 #define SDX_TRAIN_EMIT_H
 #include "runtime/train/train.h"
 
-/* x itself where the types are the same. */
-sdx_id sdx_emit_cast(sdx_patch *patch, sdx_id x, sdx_dtype from, sdx_dtype to);
 /* f64 stays, anything else becomes f32: what losses and penalties are computed in. */
 sdx_id sdx_emit_widened(sdx_patch *patch, sdx_id x, sdx_dtype *dtype);
 sdx_id sdx_emit_sum(sdx_patch *patch, sdx_id x); /* of all elements: a scalar */

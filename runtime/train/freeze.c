@@ -75,16 +75,12 @@ typedef struct survey {
     sdx_coverage *out;
 } survey;
 
-static sdx_status failed(const survey *s) {
-    return s->error && s->error->status ? s->error->status : SDX_OUT_OF_MEMORY;
-}
-
 static sdx_status add_node(survey *s, const sdx_graph *graph, const sdx_node *node, bool never) {
     sdx_coverage *out = s->out;
     if (out->n_nodes == s->capacity) {
         int capacity = s->capacity ? s->capacity * 2 : 16;
         sdx_uncovered *more = SDX_NEW_ARRAY(s->arena, sdx_uncovered, capacity, s->error);
-        if (!more) return failed(s);
+        if (!more) return sdx_failure(s->error);
         if (out->n_nodes) memcpy(more, out->nodes, (size_t)out->n_nodes * sizeof *more);
         out->nodes = more;
         s->capacity = capacity;
@@ -158,10 +154,10 @@ static sdx_status list_never(survey *s) {
 static sdx_status survey_of(survey *s, const sdx_id *ys, int n_ys, const sdx_id *xs, int n_xs) {
     bool **marks[] = {&s->reached, &s->depends, &s->blocked, &s->linked, &s->cut};
     for (size_t k = 0; k < sizeof marks / sizeof marks[0]; k++)
-        if (!(*marks[k] = SDX_NEW_ARRAY(s->arena, bool, s->graph->n_values, s->error))) return failed(s);
+        if (!(*marks[k] = SDX_NEW_ARRAY(s->arena, bool, s->graph->n_values, s->error))) return sdx_failure(s->error);
     s->out->freeze = SDX_NEW_ARRAY(s->arena, int, n_xs, s->error);
     s->out->unused = SDX_NEW_ARRAY(s->arena, int, n_xs, s->error);
-    if (!s->out->freeze || !s->out->unused) return failed(s);
+    if (!s->out->freeze || !s->out->unused) return sdx_failure(s->error);
     for (int k = 0; k < n_xs; k++) s->depends[xs[k]] = true;
     spread_on(s->graph, s->depends);
     sdx_mark_reached(s->graph, ys, n_ys, s->reached);

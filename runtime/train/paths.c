@@ -86,12 +86,10 @@ static const char *leaf_of(const sdx_node *node, sdx_role role, int input) {
 }
 
 const char *sdx_prepare_joined(sdx_preparation *p, const char *a, const char *between, const char *b) {
-    size_t of_a = strlen(a), of_between = strlen(between), of_b = strlen(b);
-    char *text = sdx_arena_alloc(p->arena, of_a + of_between + of_b + 1, p->error);
+    const size_t room = strlen(a) + strlen(between) + strlen(b) + 1;
+    char *text = sdx_arena_alloc(p->arena, room, p->error);
     if (!text) return NULL;
-    memcpy(text, a, of_a);
-    memcpy(text + of_a, between, of_between);
-    memcpy(text + of_a + of_between, b, of_b);
+    snprintf(text, room, "%s%s%s", a, between, b);
     return text;
 }
 

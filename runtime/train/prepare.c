@@ -5,9 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-sdx_status sdx_prepare_failed(const sdx_preparation *p) {
-    return p->error->status ? p->error->status : SDX_OUT_OF_MEMORY;
-}
+sdx_status sdx_prepare_failed(const sdx_preparation *p) { return sdx_failure(p->error); }
 
 sdx_status sdx_prepare_note(sdx_preparation *p, const char *format, ...) {
     char text[512];

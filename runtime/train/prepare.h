@@ -89,7 +89,6 @@ sdx_status sdx_prepare_norm_export(sdx_preparation *p);
 sdx_status sdx_prepare_frozen_norms(sdx_preparation *p); /* FROZEN: scale and bias are not trained */
 
 /* ---- small questions ---- */
-bool sdx_node_is(const sdx_node *node, const char *op_type);               /* of the default domain */
 const sdx_node *sdx_prepare_producer(const sdx_graph *graph, sdx_id id);   /* NULL: none */
 const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id); /* fixed tensor contents; NULL: unknown */
 bool sdx_prepare_candidate(const sdx_graph *graph, sdx_id id);             /* a constant that could be trained */

@@ -15,11 +15,6 @@ typedef struct folder {
     int n;
 } folder;
 
-static int64_t int_attr(const sdx_node *node, const char *name, int64_t otherwise) {
-    const sdx_attr *attr = sdx_node_attr(node, name);
-    return attr ? attr->i : otherwise;
-}
-
 static double float_attr(const sdx_node *node, const char *name, double otherwise) {
     const sdx_attr *attr = sdx_node_attr(node, name);
     return attr ? (double)attr->f : otherwise;
@@ -31,9 +26,9 @@ static int channel_axis(const folder *f, const sdx_node *node) {
     bool bias = node->n_in < 3 || node->in[2] == SDX_NONE || sdx_prepare_constant(f->graph, node->in[2]);
     if (!w || !bias || w->rank < 2) return -1;
     if (sdx_node_is(node, "Conv")) return 0;
-    if (sdx_node_is(node, "ConvTranspose")) return int_attr(node, "group", 1) == 1 ? 1 : -1;
+    if (sdx_node_is(node, "ConvTranspose")) return sdx_node_int(node, "group", 1) == 1 ? 1 : -1;
     bool plain = float_attr(node, "alpha", 1) == 1 && float_attr(node, "beta", 1) == 1;
-    return sdx_node_is(node, "Gemm") && plain ? int_attr(node, "transB", 0) ? 0 : 1 : -1;
+    return sdx_node_is(node, "Gemm") && plain ? sdx_node_int(node, "transB", 0) ? 0 : 1 : -1;
 }
 
 /* A bias that has one entry for each channel, or one for all. */
@@ -44,7 +39,8 @@ static bool fits(const sdx_tensor *bias, int64_t channels) {
 }
 
 static const sdx_node *foldable(const folder *f, const sdx_node *norm, int *axis) {
-    if (!sdx_node_is(norm, "BatchNormalization") || int_attr(norm, "training_mode", 0) || norm->n_out != 1) return NULL;
+    if (!sdx_node_is(norm, "BatchNormalization") || sdx_node_int(norm, "training_mode", 0) || norm->n_out != 1)
+        return NULL;
     for (int k = 1; k < 5; k++)
         if (!sdx_prepare_constant(f->graph, norm->in[k])) return NULL;
     const sdx_node *node = sdx_prepare_producer(f->graph, norm->in[0]);
