@@ -48,7 +48,8 @@ static sdx_status check_rows(sdx_infer *infer, int64_t axis) {
     return SDX_OK;
 }
 
-/* One value per statistic of InstanceNormalization: its output is B alone whatever X is, so nothing could be learned. */
+/* One value per statistic of InstanceNormalization: its output is B alone whatever X is, so nothing could be learned.
+ */
 static sdx_status check_space(sdx_infer *infer, const sdx_type *x) {
     char text[128];
     for (int d = 2; d < x->rank; d++)
