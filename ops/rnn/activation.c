@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Names are taken in any case, as exporters write them so. Defaults are those of the operators of the same names. */
 #include "ops/rnn/activation.h"
+#include "ops/grad.h"
 #include <math.h>
 #include <string.h>
 #include <strings.h>
@@ -140,4 +141,67 @@ void sdx_activate_back(const struct sdx_kernels *kernels, const sdx_activation *
     } else {
         times_slope_f32(f, y, d, x, n);
     }
+}
+
+/* ---- as nodes ---------------------------------------------------------------------------------------------------- */
+
+static sdx_id scaled(sdx_patch *patch, sdx_dtype dtype, sdx_id x, float by) {
+    return sdx_emit2(patch, "Mul", x, sdx_patch_scalar(patch, dtype, (double)by));
+}
+
+sdx_id sdx_activate_nodes(sdx_patch *patch, const sdx_activation *f, sdx_dtype dtype, sdx_id x) {
+    const struct function *function = &functions[f->row];
+    const float alpha = f->p[0], beta = f->p[1];
+    const sdx_id zero = sdx_patch_scalar(patch, dtype, 0);
+    switch (function->form) {
+    case AFFINE:
+        return sdx_emit2(patch, "Add", scaled(patch, dtype, x, alpha), sdx_patch_scalar(patch, dtype, (double)beta));
+    case THRESHOLD: {
+        const sdx_id from = sdx_patch_scalar(patch, dtype, (double)alpha);
+        return sdx_emit3(patch, "Where", sdx_emit2(patch, "GreaterOrEqual", x, from), x, zero);
+    }
+    case SCALED_TANH: return scaled(patch, dtype, sdx_emit1(patch, "Tanh", scaled(patch, dtype, x, beta)), alpha);
+    default: break;
+    }
+    sdx_node *node = sdx_patch_node(patch, "", function->name, 1, &x, 1);
+    if (function->values > 0) sdx_patch_float(patch, node, "alpha", alpha);
+    if (function->values > 1) sdx_patch_float(patch, node, "beta", beta);
+    return node->out[0];
+}
+
+static sdx_id slope_where(sdx_patch *patch, sdx_dtype dtype, const char *op, sdx_id a, float bound, sdx_id otherwise) {
+    const sdx_id beyond = sdx_emit2(patch, op, a, sdx_patch_scalar(patch, dtype, (double)bound));
+    return sdx_emit3(patch, "Where", beyond, sdx_patch_scalar(patch, dtype, 1), otherwise);
+}
+
+sdx_id sdx_slope_nodes(sdx_patch *patch, const sdx_activation *f, sdx_dtype dtype, sdx_id x, sdx_id y) {
+    const struct function *function = &functions[f->row];
+    const sdx_id zero = sdx_patch_scalar(patch, dtype, 0), one = sdx_patch_scalar(patch, dtype, 1);
+    const sdx_id alpha = sdx_patch_scalar(patch, dtype, (double)f->p[0]);
+    const double by = f->p[0] == 0 ? 0 : -(double)f->p[1] / (double)f->p[0];
+    sdx_id inside;
+    switch (function->form) {
+    case AFFINE: return sdx_emit2(patch, "Expand", alpha, sdx_emit1(patch, "Shape", x));
+    case THRESHOLD: return slope_where(patch, dtype, "GreaterOrEqual", x, f->p[0], zero);
+    case SCALED_TANH: /* beta (alpha - y y / alpha) */
+        return sdx_emit2(patch, "Add",
+                         sdx_emit2(patch, "Mul", sdx_emit2(patch, "Mul", y, y), sdx_patch_scalar(patch, dtype, by)),
+                         sdx_patch_scalar(patch, dtype, (double)f->p[0] * (double)f->p[1]));
+    default: break;
+    }
+    const sdx_unary_id kernel = function->kernel;
+    if (kernel == SDX_UNARY_Tanh) return sdx_emit2(patch, "Sub", one, sdx_emit2(patch, "Mul", y, y));
+    if (kernel == SDX_UNARY_Sigmoid) return sdx_emit2(patch, "Mul", y, sdx_emit2(patch, "Sub", one, y));
+    if (kernel == SDX_UNARY_Relu) return slope_where(patch, dtype, "Greater", y, 0, zero);
+    if (kernel == SDX_UNARY_LeakyRelu) return slope_where(patch, dtype, "Greater", x, 0, alpha);
+    if (kernel == SDX_UNARY_Elu) return slope_where(patch, dtype, "Greater", x, 0, sdx_emit2(patch, "Add", y, alpha));
+    if (kernel == SDX_UNARY_HardSigmoid) {
+        inside = sdx_emit2(patch, "And", sdx_emit2(patch, "Greater", y, zero), sdx_emit2(patch, "Less", y, one));
+        return sdx_emit3(patch, "Where", inside, alpha, zero);
+    }
+    if (kernel == SDX_UNARY_Softsign) {
+        inside = sdx_emit2(patch, "Sub", one, sdx_emit1(patch, "Abs", y));
+        return sdx_emit2(patch, "Mul", inside, inside);
+    }
+    return sdx_emit2(patch, "Sub", one, sdx_emit1(patch, "Exp", sdx_emit1(patch, "Neg", y))); /* Softplus */
 }

@@ -20,4 +20,8 @@ void sdx_activate(const struct sdx_kernels *kernels, const sdx_activation *f, sd
 void sdx_activate_back(const struct sdx_kernels *kernels, const sdx_activation *f, sdx_dtype work, const void *y,
                        const void *d, void *x, int64_t n);
 
+/* f(x) as nodes; f'(x), where y = f(x), of the shape of x */
+sdx_id sdx_activate_nodes(sdx_patch *patch, const sdx_activation *f, sdx_dtype dtype, sdx_id x);
+sdx_id sdx_slope_nodes(sdx_patch *patch, const sdx_activation *f, sdx_dtype dtype, sdx_id x, sdx_id y);
+
 #endif

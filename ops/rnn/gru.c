@@ -2,7 +2,7 @@
  * GRU: z = f(Xz + Hz), r = f(Xr + Hr), n = g(Xh + (r H) Rh^T + Rbh), H = n + z (H - n); gates in the order z, r, h.
  * With linear_before_reset n = g(Xh + r (H Rh^T + Rbh)), so that a step needs one product; else a second one for r H.
  */
-#include "ops/rnn/recurrent.h"
+#include "ops/rnn/nodes.h"
 #include <string.h>
 
 enum { Z, R, H };
@@ -88,6 +88,49 @@ static void back(const sdx_cell_math *math, const sdx_cell_back *row, int phase)
     }
 }
 
+/* ---- as standard operators --------------------------------------------------------------------------------------- */
+
+enum { PAST, TO_Z, TO_H, TO_R, RESET, FACTORS }; /* RESET: where the product comes after it */
+
+static sdx_status nodes(sdx_cell_nodes *cell) {
+    sdx_patch *patch = cell->patch;
+    const sdx_id z = sdx_cell_active(cell, patch, 0, cell->x[Z]), r = sdx_cell_active(cell, patch, 0, cell->x[R]);
+    const bool linear = cell->p->linear_before_reset;
+    sdx_id from_h, met = linear ? cell->extra : cell->h;
+    cell->reset = r;
+    if (linear) {
+        from_h = sdx_emit2(patch, "Mul", r, cell->extra);
+    } else {
+        cell->extra = sdx_emit2(patch, "Mul", r, cell->h);
+        from_h = sdx_emit2(patch, "MatMul", cell->extra, sdx_emit1(patch, "Transpose", cell->r_last));
+    }
+    const sdx_id x = sdx_emit2(patch, "Add", cell->x[H], from_h), n = sdx_cell_active(cell, patch, 1, x);
+    const sdx_id to_z =
+        sdx_emit2(patch, "Mul", sdx_emit2(patch, "Sub", cell->h, n), sdx_cell_slope(cell, 0, cell->x[Z], z));
+    const sdx_id to_h = sdx_emit2(patch, "Mul", sdx_one_minus(patch, cell->dtype, z), sdx_cell_slope(cell, 1, x, n));
+    const sdx_id to_r = sdx_emit2(patch, "Mul", met, sdx_cell_slope(cell, 0, cell->x[R], r));
+    cell->factor[PAST] = sdx_cell_masked(cell, z, 1);
+    cell->factor[TO_Z] = sdx_cell_masked(cell, to_z, 0);
+    cell->factor[TO_H] = sdx_cell_masked(cell, to_h, 0);
+    cell->factor[TO_R] = sdx_cell_masked(cell, to_r, 0);
+    cell->factor[RESET] = r;
+    cell->n_factors = linear ? RESET : FACTORS;
+    return patch->status;
+}
+
+static void step_nodes(sdx_cell_step *step) {
+    sdx_patch *patch = step->patch;
+    sdx_id d = sdx_emit2(patch, "Mul", step->dh, step->factor[TO_H]);
+    step->past = sdx_emit2(patch, "Mul", step->dh, step->factor[PAST]);
+    step->dx[Z] = sdx_emit2(patch, "Mul", step->dh, step->factor[TO_Z]);
+    step->dx[H] = d;
+    if (!step->cell->p->linear_before_reset) {
+        d = sdx_emit2(patch, "MatMul", d, step->r_last);
+        step->past = sdx_emit2(patch, "Add", step->past, sdx_emit2(patch, "Mul", d, step->factor[RESET]));
+    }
+    step->dx[R] = sdx_emit2(patch, "Mul", d, step->factor[TO_R]);
+}
+
 static const sdx_cell cell = {.gates = 3,
                               .functions = 2,
                               .otherwise = {"Sigmoid", "Tanh"},
@@ -96,7 +139,9 @@ static const sdx_cell cell = {.gates = 3,
                               .update = update,
                               .again = again,
                               .back = back,
-                              .grad = "GRUGrad"};
+                              .grad = "GRUGrad",
+                              .nodes = nodes,
+                              .step_nodes = step_nodes};
 
 static sdx_status gru_bind(sdx_bind *bind, void *params) {
     sdx_recurrent_params *p = params;
@@ -143,5 +188,6 @@ const sdx_op sdx_op_GRUGrad = {
     .infer = sdx_recurrent_grad_infer,
     .scratch = sdx_recurrent_grad_scratch,
     .compute = sdx_recurrent_grad_compute,
+    .expand = sdx_recurrent_grad_expand,
     .flags = SDX_OP_INTERNAL,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * LSTM: i = f(Xi + Hi + Pi C), f = f(Xf + Hf + Pf C) or 1 - i with input_forget, c = g(Xc + Hc), C = f C + i c,
  * o = f(Xo + Ho + Po C), H = o h(C); gates in the order i, o, f, c, peepholes i, o, f. */
-#include "ops/rnn/recurrent.h"
+#include "ops/rnn/nodes.h"
 #include <string.h>
 
 enum { I, O, F, C };
@@ -109,6 +109,83 @@ static void back(const sdx_cell_math *math, const sdx_cell_back *row, int phase)
     memset(row->dh, 0, (size_t)n * sdx_dtype_size(math->work));
 }
 
+/* ---- as standard operators --------------------------------------------------------------------------------------- */
+
+static sdx_id with_peephole(sdx_patch *patch, sdx_id x, sdx_id peephole, sdx_id from) {
+    return peephole == SDX_NONE ? x : sdx_emit2(patch, "Add", x, sdx_emit2(patch, "Mul", peephole, from));
+}
+
+/* From the cell state before: gates i, f and c, with their peepholes in x, and the state after. */
+static sdx_id cell_state(const sdx_cell_nodes *cell, sdx_patch *patch, const sdx_id *peephole, sdx_id c, sdx_id *x,
+                         sdx_id *a) {
+    x[I] = with_peephole(patch, x[I], peephole[I], c);
+    a[I] = sdx_cell_active(cell, patch, 0, x[I]);
+    if (cell->p->input_forget) {
+        a[F] = sdx_one_minus(patch, cell->dtype, a[I]);
+    } else {
+        x[F] = with_peephole(patch, x[F], peephole[F], c);
+        a[F] = sdx_cell_active(cell, patch, 0, x[F]);
+    }
+    a[C] = sdx_cell_active(cell, patch, 1, x[C]);
+    return sdx_emit2(patch, "Add", sdx_emit2(patch, "Mul", a[F], c), sdx_emit2(patch, "Mul", a[I], a[C]));
+}
+
+/* Y does not hold the cell states: they are walked through again. */
+static sdx_status cell_states(sdx_cell_nodes *cell) {
+    sdx_cell_loop loop;
+    sdx_node *node = NULL;
+    sdx_id x[SDX_GATES], a[SDX_GATES], peephole[3], flipped[SDX_GATES];
+    for (int g = 0; g < SDX_GATES; g++) flipped[g] = sdx_steps_flip(cell->patch, cell->x[g]);
+    SDX_TRY(sdx_cell_loop_begin(&loop, cell->patch, "cell_states"));
+    const sdx_id c = sdx_cell_loop_state(&loop, cell->c0, &cell->row);
+    for (int g = 0; g < SDX_GATES; g++) x[g] = g == O ? SDX_NONE : sdx_cell_loop_scan(&loop, flipped[g], &cell->row);
+    for (int k = 0; k < 3; k++) peephole[k] = sdx_cell_loop_capture(&loop, cell->peephole[k]);
+    const sdx_id c_new = cell_state(cell, &loop.patch, peephole, c, x, a);
+    sdx_cell_loop_output(&loop, c_new);
+    sdx_cell_loop_output(&loop, c);
+    sdx_cell_loop_output(&loop, c_new);
+    SDX_TRY(sdx_cell_loop_end(&loop, &node));
+    cell->c = sdx_steps_flip(cell->patch, node->out[1]);
+    cell->c_new = sdx_steps_flip(cell->patch, node->out[2]);
+    return SDX_OK;
+}
+
+enum { TO_O, TO_STATE, TO_C, TO_I, TO_F, FORGET, FACTORS };
+
+static sdx_status nodes(sdx_cell_nodes *cell) {
+    sdx_patch *patch = cell->patch;
+    sdx_id *x = cell->x, a[SDX_GATES], to[FACTORS], of_i;
+    SDX_TRY(cell_states(cell));
+    (void)cell_state(cell, patch, cell->peephole, cell->c, x, a);
+    x[O] = with_peephole(patch, x[O], cell->peephole[O], cell->c_new);
+    a[O] = sdx_cell_active(cell, patch, 0, x[O]);
+    const sdx_id h = sdx_activate_nodes(patch, &cell->f[2], cell->dtype, cell->c_new);
+    to[TO_O] = sdx_emit2(patch, "Mul", h, sdx_cell_slope(cell, 0, x[O], a[O]));
+    to[TO_STATE] = sdx_emit2(patch, "Mul", a[O], sdx_slope_nodes(patch, &cell->f[2], cell->dtype, cell->c_new, h));
+    to[TO_C] = sdx_emit2(patch, "Mul", a[I], sdx_cell_slope(cell, 1, x[C], a[C]));
+    of_i = cell->p->input_forget ? sdx_emit2(patch, "Sub", a[C], cell->c) : a[C];
+    to[TO_I] = sdx_emit2(patch, "Mul", of_i, sdx_cell_slope(cell, 0, x[I], a[I]));
+    to[TO_F] = cell->p->input_forget ? sdx_emit2(patch, "Sub", a[F], a[F]) /* it has no gate of its own */
+                                     : sdx_emit2(patch, "Mul", cell->c, sdx_cell_slope(cell, 0, x[F], a[F]));
+    for (int k = 0; k < FORGET; k++) cell->factor[k] = sdx_cell_masked(cell, to[k], 0);
+    cell->factor[FORGET] = sdx_cell_masked(cell, a[F], 1);
+    cell->n_factors = FACTORS;
+    return patch->status;
+}
+
+static void step_nodes(sdx_cell_step *step) {
+    sdx_patch *patch = step->patch;
+    const sdx_id *factor = step->factor;
+    sdx_id *dx = step->dx, dc = sdx_emit2(patch, "Add", step->dc, sdx_emit2(patch, "Mul", step->dh, factor[TO_STATE]));
+    dx[O] = sdx_emit2(patch, "Mul", step->dh, factor[TO_O]);
+    dc = with_peephole(patch, dc, step->peephole[O], dx[O]);
+    dx[C] = sdx_emit2(patch, "Mul", dc, factor[TO_C]);
+    dx[I] = sdx_emit2(patch, "Mul", dc, factor[TO_I]);
+    dx[F] = sdx_emit2(patch, "Mul", dc, factor[TO_F]);
+    dc = with_peephole(patch, sdx_emit2(patch, "Mul", dc, factor[FORGET]), step->peephole[I], dx[I]);
+    step->dc = with_peephole(patch, dc, step->peephole[F], dx[F]);
+}
+
 static const sdx_cell cell = {.gates = 4,
                               .functions = 3,
                               .otherwise = {"Sigmoid", "Tanh", "Tanh"},
@@ -116,7 +193,9 @@ static const sdx_cell cell = {.gates = 4,
                               .update = update,
                               .again = again,
                               .back = back,
-                              .grad = "LSTMGrad"};
+                              .grad = "LSTMGrad",
+                              .nodes = nodes,
+                              .step_nodes = step_nodes};
 
 static sdx_status lstm_bind(sdx_bind *bind, void *params) {
     sdx_recurrent_params *p = params;
@@ -159,5 +238,6 @@ const sdx_op sdx_op_LSTMGrad = {
     .infer = sdx_recurrent_grad_infer,
     .scratch = sdx_recurrent_grad_scratch,
     .compute = sdx_recurrent_grad_compute,
+    .expand = sdx_recurrent_grad_expand,
     .flags = SDX_OP_INTERNAL,
 };

@@ -8,6 +8,8 @@
 enum { SDX_GATES = 4, SDX_CELL_FUNCTIONS = 3, SDX_DIRECTIONS = 2 };
 
 typedef struct sdx_cell sdx_cell;
+typedef struct sdx_cell_nodes sdx_cell_nodes;
+typedef struct sdx_cell_step sdx_cell_step;
 
 typedef struct sdx_recurrent_params {
     const sdx_cell *cell;
@@ -67,7 +69,9 @@ struct sdx_cell {
     /* x -> a (and c_new, extra), as update does; then a, dh, dc -> gradients of x (and of extra), dh, dc. */
     void (*again)(const sdx_cell_math *math, const sdx_cell_back *row, int phase);
     void (*back)(const sdx_cell_math *math, const sdx_cell_back *row, int phase);
-    const char *grad; /* the internal operator of what follows */
+    const char *grad;                          /* the internal operator of what follows */
+    sdx_status (*nodes)(sdx_cell_nodes *cell); /* as standard operators (nodes.h) */
+    void (*step_nodes)(sdx_cell_step *step);
 };
 
 sdx_status sdx_recurrent_bind(sdx_bind *bind, const sdx_cell *cell, sdx_recurrent_params *p);
@@ -93,6 +97,7 @@ sdx_status sdx_recurrent_grad(sdx_grad *grad, const void *params);
 sdx_status sdx_recurrent_grad_infer(sdx_infer *infer, const void *params);
 size_t sdx_recurrent_grad_scratch(const sdx_infer *infer, const void *params);
 sdx_status sdx_recurrent_grad_compute(sdx_compute *compute, const void *params);
+sdx_status sdx_recurrent_grad_expand(sdx_patch *patch, const sdx_node *node, const void *params);
 
 /* x = d f'(clip(x)) clip'(x), where y = f(clip(x)); clip' is 1 at the bounds. Clears d where it is 0. */
 void sdx_cell_activate_back(const sdx_cell_math *math, const sdx_activation *f, const void *y, void *d, void *x,

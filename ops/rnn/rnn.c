@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * RNN: H = f(X W^T + Wb + H R^T + Rb). */
-#include "ops/rnn/recurrent.h"
+#include "ops/rnn/nodes.h"
 #include <string.h>
 
 static void update(const sdx_cell_math *math, const sdx_cell_row *row, int phase) {
@@ -21,13 +21,25 @@ static void back(const sdx_cell_math *math, const sdx_cell_back *row, int phase)
     memset(row->dh, 0, (size_t)row->n * sdx_dtype_size(math->work));
 }
 
+/* ---- as standard operators --------------------------------------------------------------------------------------- */
+
+static sdx_status nodes(sdx_cell_nodes *cell) {
+    const sdx_id y = sdx_cell_active(cell, cell->patch, 0, cell->x[0]);
+    cell->factor[cell->n_factors++] = sdx_cell_masked(cell, sdx_cell_slope(cell, 0, cell->x[0], y), 0);
+    return cell->patch->status;
+}
+
+static void step_nodes(sdx_cell_step *step) { step->dx[0] = sdx_emit2(step->patch, "Mul", step->dh, step->factor[0]); }
+
 static const sdx_cell cell = {.gates = 1,
                               .functions = 1,
                               .otherwise = {"Tanh"},
                               .update = update,
                               .again = again,
                               .back = back,
-                              .grad = "RNNGrad"};
+                              .grad = "RNNGrad",
+                              .nodes = nodes,
+                              .step_nodes = step_nodes};
 
 static sdx_status rnn_bind(sdx_bind *bind, void *params) { return sdx_recurrent_bind(bind, &cell, params); }
 
@@ -64,5 +76,6 @@ const sdx_op sdx_op_RNNGrad = {
     .infer = sdx_recurrent_grad_infer,
     .scratch = sdx_recurrent_grad_scratch,
     .compute = sdx_recurrent_grad_compute,
+    .expand = sdx_recurrent_grad_expand,
     .flags = SDX_OP_INTERNAL,
 };
