@@ -33,6 +33,15 @@ def convolutions(norm):
     return net.norm(norm, 8, (8, 8)).relu().pool().conv(8, 4, stride=2).relu().flatten().linear(16, 4)
 
 
+def recurrent(op, gates, hidden=5, **attributes):
+    """Both directions over six steps; all of their states are read. (onnx.reference knows no `clip`.)"""
+    net = Net((6, 3), seed=3).add("Transpose", "steps", [], perm=[1, 0, 2])
+    shapes = {"w": (2, gates * hidden, 3), "r": (2, gates * hidden, hidden), "b": (2, 2 * gates * hidden)}
+    weights = [net.weight(f"rnn.{k}", net.uniform(shape, hidden)) for k, shape in shapes.items()]
+    net.add(op, "rnn", weights, hidden_size=hidden, direction="bidirectional", **attributes)
+    return net.add("Transpose", "batch", [], perm=[2, 0, 1, 3]).flatten().linear(12 * hidden, 4)
+
+
 CE = {"kind": "cross_entropy"}
 NETS = {  # net, shape of a sample, configuration, whether ONNX Runtime has what it needs
     "sgd": (mlp, (8,), {"loss": CE, "optimizer": {"kind": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True}}, True),
@@ -52,6 +61,12 @@ NETS = {  # net, shape of a sample, configuration, whether ONNX Runtime has what
                         {"loss": CE, "optimizer": {"kind": "sgd", "lr": 0.05}}, False),
     "conv_group_norm": (lambda: convolutions("group"), (2, 8, 8),
                         {"loss": CE, "optimizer": {"kind": "sgd", "lr": 0.05}}, True),
+    "lstm": (lambda: recurrent("LSTM", 4), (6, 3), {"loss": CE, "optimizer": {"kind": "adam", "lr": 0.01}}, True),
+    "gru": (lambda: recurrent("GRU", 3, linear_before_reset=1), (6, 3),
+            {"loss": CE, "optimizer": {"kind": "adam", "lr": 0.01}}, True),
+    "gru_reset_first": (lambda: recurrent("GRU", 3), (6, 3),
+                        {"loss": CE, "optimizer": {"kind": "sgd", "lr": 0.1}}, True),
+    "rnn": (lambda: recurrent("RNN", 1), (6, 3), {"loss": CE, "optimizer": {"kind": "sgd", "lr": 0.1}}, True),
 }
 
 
