@@ -58,10 +58,6 @@ static sdx_id unsqueeze(sdx_patch *patch, sdx_id v, int64_t axis) {
     return sdx_emit2(patch, "Unsqueeze", v, sdx_patch_i64s(patch, &axis, 1));
 }
 
-static sdx_id cast(sdx_patch *patch, sdx_id v, sdx_dtype to) {
-    return sdx_emit_int(patch, "Cast", v, SDX_NONE, "to", to);
-}
-
 /* This direction of input k; SDX_NONE where there is none. */
 static sdx_id own(const expansion *e, int k, int64_t axis) {
     if (e->in[k] == SDX_NONE) return SDX_NONE;
@@ -179,7 +175,7 @@ static bool apart(const expansion *e) { return e->p->cell->phases && e->p->cell-
 /* Where a sequence is over, dH goes on as it is; GRU says so by its update gate. */
 static sdx_id over(const expansion *e) {
     if (e->cell.valid == SDX_NONE || e->p->cell->has_extra) return SDX_NONE;
-    return cast(e->patch, sdx_emit1(e->patch, "Not", e->cell.valid), e->work);
+    return sdx_emit_cast(e->patch, sdx_emit1(e->patch, "Not", e->cell.valid), SDX_BOOL, e->work);
 }
 
 static sdx_id sum(sdx_patch *patch, sdx_id a, sdx_id b) { return b == SDX_NONE ? a : sdx_emit2(patch, "Add", a, b); }
@@ -301,8 +297,9 @@ sdx_status sdx_recurrent_grad_expand(sdx_patch *patch, const sdx_node *node, con
     e.cell.row = row_type(&e, sdx_grad_type(patch, node->in[Y]));
     for (int k = 0; k < INPUTS; k++) {
         e.in[k] = k < node->n_in ? node->in[k] : SDX_NONE;
-        if (e.in[k] != SDX_NONE && (k == LENS || dtype != e.work))
-            e.in[k] = cast(patch, e.in[k], k == LENS ? SDX_I64 : e.work);
+        if (e.in[k] == SDX_NONE) continue;
+        e.in[k] =
+            k == LENS ? sdx_emit_cast(patch, e.in[k], SDX_I32, SDX_I64) : sdx_emit_cast(patch, e.in[k], dtype, e.work);
     }
     if (e.p->batch_first) e.in[X] = steps_first(patch, e.in[X]);
     for (int k = 0; k < node->n_out && k < OUTPUTS; k++)
@@ -315,9 +312,6 @@ sdx_status sdx_recurrent_grad_expand(sdx_patch *patch, const sdx_node *node, con
         give(&e);
     }
     for (int k = 0; k < OUTPUTS; k++)
-        if (e.wanted[k]) {
-            const sdx_id all = joined(&e, k);
-            sdx_patch_replace(patch, node->out[k], dtype == e.work ? all : cast(patch, all, dtype));
-        }
+        if (e.wanted[k]) sdx_patch_replace(patch, node->out[k], sdx_emit_cast(patch, joined(&e, k), e.work, dtype));
     return patch->status;
 }
