@@ -404,8 +404,9 @@ SDX_API sdx_status sdx_trainer_export_model(sdx_trainer *trainer, const char *pa
 SDX_API sdx_status sdx_trainer_export_step(sdx_trainer *trainer, const char *path, sdx_error *error);
 /* Bytes now held, and the most ever held, by the trainer: what options.memory_limit limits. Either may be NULL. */
 SDX_API void sdx_trainer_memory(const sdx_trainer *trainer, size_t *used, size_t *peak);
-/* One row per node of the graph of gradients, then of the update, as sdx_session_profile gives them; names of nodes live
- * until the next step. Needs options.profile; none before the first step. The caller frees the array with sdx_free. */
+/* One row per node of the graph of gradients, then of the update, as sdx_session_profile gives them; names of nodes
+ * live until the next step. Needs options.profile; none before the first step. The caller frees the array with
+ * sdx_free. */
 SDX_API sdx_status sdx_trainer_profile(const sdx_trainer *trainer, sdx_error *error, sdx_profile_row **rows, size_t *n);
 /* A line for each change that was made to the model to train it ("final Softmax 'p' is bypassed: the loss takes
  * logits"); NULL from the last on. */

@@ -2,39 +2,27 @@
  * Resize: interpolation along axes. Version 10 scales all axes, asymmetric; its nearest place is
  * the next where a scale is below 1, as its cases had it, else the one before. Shapes: resize_shape.c;
  * coordinates and weights: resize_weights.c. Integers are rounded to nearest; strings can only be moved (nearest). */
-#include "ops/tensor/resize.h"
-
-static int choice(sdx_bind *bind, const char *name, const char *const *allowed, int n) {
-    const int found = sdx_bind_choice(bind, name, allowed, n);
-    return found < 0 ? 0 : found;
-}
+#include "ops/tensor/resize_shape.h"
 
 static void bind_newer(sdx_bind *bind, sdx_resize_params *p) {
-    /* in the order of the enumeration; tf_half_pixel_for_nn left the specification with 13, but not the files */
-    static const char *const modes[] = {"half_pixel",          "pytorch_half_pixel", "align_corners",
-                                        "asymmetric",          "tf_crop_and_resize", "tf_half_pixel_for_nn",
-                                        "half_pixel_symmetric"};
-    static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
-    static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
-    p->coordinates =
-        (sdx_resize_coordinates)choice(bind, "coordinate_transformation_mode", modes, bind->since >= 19 ? 7 : 6);
-    p->nearest = (sdx_resize_nearest)choice(bind, "nearest_mode", nearest, 4);
+    p->coordinates = (sdx_resize_coordinates)sdx_resize_word(bind, "coordinate_transformation_mode",
+                                                             sdx_resize_coordinate_modes, bind->since >= 19 ? 7 : 6);
+    p->nearest = (sdx_resize_nearest)sdx_resize_word(bind, "nearest_mode", sdx_resize_nearest_modes, 4);
     p->cubic_a = (double)sdx_bind_float(bind, "cubic_coeff_a");
     p->exclude_outside = sdx_bind_int(bind, "exclude_outside") != 0;
     p->fill = sdx_bind_float(bind, "extrapolation_value");
     p->roi = 1, p->scales = 2, p->sizes = 3;
     if (bind->since < 18) return;
     p->antialias = sdx_bind_int(bind, "antialias") != 0;
-    p->policy = (sdx_resize_policy)choice(bind, "keep_aspect_ratio_policy", policies, 3);
+    p->policy = (sdx_resize_policy)sdx_resize_word(bind, "keep_aspect_ratio_policy", sdx_resize_policies, 3);
     p->axes = sdx_bind_ints(bind, "axes");
     if (p->antialias && p->mode == SDX_RESIZE_NEAREST && bind->status == SDX_OK)
         sdx_bind_fail(bind, SDX_VALUE, "attribute 'antialias' is 1; attribute 'mode' must then be linear or cubic");
 }
 
 static sdx_status resize_bind(sdx_bind *bind, void *params) {
-    static const char *const modes[] = {"nearest", "linear", "cubic"};
     sdx_resize_params *p = params;
-    p->mode = (sdx_resize_mode)choice(bind, "mode", modes, bind->since >= 11 ? 3 : 2);
+    p->mode = (sdx_resize_mode)sdx_resize_word(bind, "mode", sdx_resize_modes, bind->since >= 11 ? 3 : 2);
     p->roi = p->sizes = -1, p->scales = 1;
     p->coordinates = SDX_RESIZE_ASYMMETRIC, p->nearest = SDX_NEAREST_TEN;
     if (bind->since >= 11) bind_newer(bind, p);

@@ -10,24 +10,13 @@
 
 enum { DY, SHAPE, ROI, SCALES, SIZES };
 
-static const char *const modes[] = {"nearest", "linear", "cubic"};
-static const char *const coordinates[] = {"half_pixel",          "pytorch_half_pixel", "align_corners",
-                                          "asymmetric",          "tf_crop_and_resize", "tf_half_pixel_for_nn",
-                                          "half_pixel_symmetric"};
-static const char *const nearest[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", "version_10"};
-static const char *const policies[] = {"stretch", "not_larger", "not_smaller"};
-
-static int choice(sdx_bind *bind, const char *name, const char *const *allowed, int n) {
-    const int found = sdx_bind_choice(bind, name, allowed, n);
-    return found < 0 ? 0 : found;
-}
-
 static sdx_status back_bind(sdx_bind *bind, void *params) {
     sdx_resize_params *p = params;
-    p->mode = (sdx_resize_mode)choice(bind, "mode", modes, 3);
-    p->coordinates = (sdx_resize_coordinates)choice(bind, "coordinate_transformation_mode", coordinates, 7);
-    p->nearest = (sdx_resize_nearest)choice(bind, "nearest_mode", nearest, 5);
-    p->policy = (sdx_resize_policy)choice(bind, "keep_aspect_ratio_policy", policies, 3);
+    p->mode = (sdx_resize_mode)sdx_resize_word(bind, "mode", sdx_resize_modes, 3);
+    p->coordinates =
+        (sdx_resize_coordinates)sdx_resize_word(bind, "coordinate_transformation_mode", sdx_resize_coordinate_modes, 7);
+    p->nearest = (sdx_resize_nearest)sdx_resize_word(bind, "nearest_mode", sdx_resize_nearest_modes, 5);
+    p->policy = (sdx_resize_policy)sdx_resize_word(bind, "keep_aspect_ratio_policy", sdx_resize_policies, 3);
     p->cubic_a = (double)sdx_bind_float(bind, "cubic_coeff_a");
     p->exclude_outside = sdx_bind_int(bind, "exclude_outside") != 0;
     p->antialias = sdx_bind_int(bind, "antialias") != 0;
@@ -203,12 +192,12 @@ sdx_status sdx_resize_grad(sdx_grad *grad, const void *params) {
     sdx_node *back = sdx_patch_node(patch, "sdx", "ResizeGrad", 5, in, 1);
     sdx_patch_int(patch, back, "antialias", p->antialias);
     if (p->axes.n) sdx_patch_ints(patch, back, "axes", p->axes.data, p->axes.n);
-    sdx_patch_string(patch, back, "coordinate_transformation_mode", coordinates[p->coordinates]);
+    sdx_patch_string(patch, back, "coordinate_transformation_mode", sdx_resize_coordinate_modes[p->coordinates]);
     sdx_patch_float(patch, back, "cubic_coeff_a", (float)p->cubic_a);
     sdx_patch_int(patch, back, "exclude_outside", p->exclude_outside);
-    sdx_patch_string(patch, back, "keep_aspect_ratio_policy", policies[p->policy]);
-    sdx_patch_string(patch, back, "mode", modes[p->mode]);
-    sdx_patch_string(patch, back, "nearest_mode", nearest[p->nearest]);
+    sdx_patch_string(patch, back, "keep_aspect_ratio_policy", sdx_resize_policies[p->policy]);
+    sdx_patch_string(patch, back, "mode", sdx_resize_modes[p->mode]);
+    sdx_patch_string(patch, back, "nearest_mode", sdx_resize_nearest_modes[p->nearest]);
     grad->dX[0] = back->out[0];
     grad->exact = true;
     return patch->status;

@@ -6,6 +6,20 @@
 #include <inttypes.h>
 #include <math.h>
 
+/* In the order of the enumerations. tf_half_pixel_for_nn left the specification with 13, but not the files. */
+const char *const sdx_resize_modes[3] = {"nearest", "linear", "cubic"};
+const char *const sdx_resize_coordinate_modes[7] = {"half_pixel",          "pytorch_half_pixel", "align_corners",
+                                                    "asymmetric",          "tf_crop_and_resize", "tf_half_pixel_for_nn",
+                                                    "half_pixel_symmetric"};
+const char *const sdx_resize_policies[3] = {"stretch", "not_larger", "not_smaller"};
+const char *const sdx_resize_nearest_modes[5] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil",
+                                                 "version_10"};
+
+int sdx_resize_word(sdx_bind *bind, const char *name, const char *const *words, int n) {
+    const int found = sdx_bind_choice(bind, name, words, n);
+    return found < 0 ? 0 : found;
+}
+
 /* Input k as numbers. */
 static sdx_status read(sdx_error *error, const char *name, const sdx_tensor *t, sdx_resize_list *list) {
     if (t->count > 2 * SDX_MAX_RANK)

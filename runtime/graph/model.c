@@ -37,3 +37,9 @@ void sdx_model_close(sdx_model *model) {
     sdx_memory_drop(model->memory);
     free(model);
 }
+
+int64_t sdx_model_imports(const sdx_model *model, const char *domain) {
+    for (int k = 0; k < model->n_opsets; k++)
+        if (strcmp(model->opsets[k].domain, domain) == 0) return model->opsets[k].version;
+    return 0;
+}

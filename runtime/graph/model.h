@@ -31,6 +31,8 @@ struct sdx_model {
 
 /* One reference, empty graph of that name. */
 sdx_status sdx_model_create(const char *name, size_t memory_limit, sdx_error *error, sdx_model **out);
+/* The version of a domain that the model imports; 0: none. */
+int64_t sdx_model_imports(const sdx_model *model, const char *domain);
 sdx_model *sdx_model_retain(sdx_model *model); /* sdx_model_close drops a reference */
 
 #endif

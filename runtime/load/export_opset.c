@@ -51,14 +51,8 @@ static int newest_opset(const char *domain) {
     return newest;
 }
 
-static int64_t declared_opset(const sdx_model *model, const char *domain) {
-    for (int k = 0; k < model->n_opsets; k++)
-        if (strcmp(model->opsets[k].domain, domain) == 0) return model->opsets[k].version;
-    return 0;
-}
-
 static int choose_opset(const exporter *e, const char *domain) {
-    int64_t declared = declared_opset(e->model, domain);
+    int64_t declared = sdx_model_imports(e->model, domain);
     int newest = newest_opset(domain), first = declared > 0 ? (int)declared : 1;
     if (first > newest) newest = first;
     for (int opset = first; opset <= newest; opset++)
@@ -90,7 +84,7 @@ sdx_status sdx_export_opsets(exporter *e) {
     if (!e->opsets) return SDX_OUT_OF_MEMORY;
     for (int k = 0; k < model->n_opsets; k++) SDX_TRY(add_opset(e, model->opsets[k].domain));
     for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
-        if (!declared_opset(model, known[k]) && uses_domain(model->graph, known[k])) SDX_TRY(add_opset(e, known[k]));
+        if (!sdx_model_imports(model, known[k]) && uses_domain(model->graph, known[k])) SDX_TRY(add_opset(e, known[k]));
     return SDX_OK;
 }
 

@@ -20,12 +20,6 @@ typedef struct resolver {
     int n, capacity, nodes;
 } resolver;
 
-static int64_t opset_of(const sdx_model *model, const char *domain) {
-    for (int k = 0; k < model->n_opsets; k++)
-        if (strcmp(model->opsets[k].domain, domain) == 0) return model->opsets[k].version;
-    return 0;
-}
-
 static sdx_status add_unknown(resolver *r, const char *text) {
     int at = sdx_names_get(&r->seen, text, -1);
     r->nodes++;
@@ -61,7 +55,7 @@ static sdx_status unknown_operator(resolver *r, const sdx_node *node, const sdx_
 }
 
 static sdx_status resolve_node(resolver *r, const sdx_graph *graph, sdx_node *node) {
-    int64_t opset = node->since ? node->since : opset_of(r->model, node->domain);
+    int64_t opset = node->since ? node->since : sdx_model_imports(r->model, node->domain);
     const sdx_op *op = sdx_op_find(node->domain, node->op_type);
     if (op && (op->flags & SDX_OP_INTERNAL)) op = NULL;
     if (op && !opset)

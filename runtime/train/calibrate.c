@@ -49,10 +49,6 @@ static sdx_status emit_running(sdx_builder *b) {
     return b->patch.status;
 }
 
-static double get(const sdx_tensor *tensor, int64_t i) {
-    return tensor->dtype == SDX_F64 ? ((const double *)tensor->data)[i] : (double)((const float *)tensor->data)[i];
-}
-
 static void put(const sdx_tensor *tensor, int64_t i, double x) {
     if (tensor->dtype == SDX_F64)
         ((double *)tensor->data)[i] = x;
@@ -73,7 +69,7 @@ static sdx_status set_next(sdx_trainer *t, int variable, const sdx_tensor *from,
     cell->next = sdx_value_new_tensor(t->memory, like->dtype, like->rank, like->dim, error);
     if (!cell->next) return error->status;
     for (int64_t i = 0; i < like->count; i++) {
-        double x = get(from, i) + add;
+        double x = sdx_trainer_element(from, i) + add;
         put(&cell->next->tensor, i, root ? sqrt(x) : x);
     }
     return SDX_OK;

@@ -104,14 +104,12 @@ static sdx_id scaled(sdx_patch *patch, sdx_dtype dtype, sdx_id w, sdx_id wanted,
     return sdx_emit2(patch, "Mul", w, sdx_emit2(patch, "Div", wanted, below));
 }
 
-static double given(double value, double otherwise) { return value == 0 ? otherwise : value == SDX_ZERO ? 0 : value; }
-
 sdx_status sdx_constraint_emit(sdx_patch *patch, const sdx_constraint_options *c, const sdx_graph *training,
                                const sdx_variable *variable, sdx_id *w) {
     const sdx_tensor *shape = &variable->value->tensor;
     const sdx_dtype stored = shape->dtype, dtype = stored == SDX_F64 ? SDX_F64 : SDX_F32;
-    const double low = given(c->min, 0), high = given(c->max, c->kind == SDX_CONSTRAINT_MIN_MAX_NORM ? 1 : 2);
-    const double rate = given(c->rate, 1);
+    const double low = sdx_given(c->min, 0), high = sdx_given(c->max, c->kind == SDX_CONSTRAINT_MIN_MAX_NORM ? 1 : 2);
+    const double rate = sdx_given(c->rate, 1);
     if (!(low >= 0) || !(high >= low) || !(rate >= 0 && rate <= 1))
         return sdx_fail(patch->error, SDX_VALUE,
                         "constraint: min is %g, max is %g and rate is %g; they must be 0 <= min <= max, 0 <= rate <= 1",

@@ -57,17 +57,13 @@ static sdx_status fill_batch(sdx_trainer *t, sdx_error *error) {
     return SDX_OK;
 }
 
-static double element(const sdx_tensor *tensor, int64_t i) {
-    return tensor->dtype == SDX_F64 ? ((const double *)tensor->data)[i] : (double)((const float *)tensor->data)[i];
-}
-
 /* Kernels for constant weights round otherwise than those for variable ones. */
 static bool agree(const sdx_tensor *a, const sdx_tensor *b, double *worst) {
     double most = 0, difference = 0;
     if (a->dtype != b->dtype || a->count != b->count) return false;
     if (a->dtype != SDX_F32 && a->dtype != SDX_F64) return true;
     for (int64_t i = 0; i < a->count; i++) {
-        double x = element(a, i), y = element(b, i);
+        double x = sdx_trainer_element(a, i), y = sdx_trainer_element(b, i);
         if (isnan(x) && isnan(y)) continue;
         if (x == y) continue;
         if (fabs(x) > most) most = fabs(x);

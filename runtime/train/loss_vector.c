@@ -16,11 +16,6 @@ static sdx_id above(loss_maker *m, sdx_id x) {
     return sdx_patch_node(m->patch, "", "Clip", 2, (const sdx_id[]){x, number(m, 0)}, 1)->out[0];
 }
 
-static double margin_of(const loss_maker *m, double otherwise) {
-    const double margin = m->options->margin;
-    return margin == 0 ? otherwise : margin == SDX_ZERO ? 0 : margin;
-}
-
 /* 1 - cos where y is 1, max(0, cos - margin) where it is -1, else 0; both squared norms grow by 1e-12. */
 sdx_id sdx_loss_cosine(loss_maker *m) {
     sdx_patch *patch = m->patch;
@@ -30,7 +25,7 @@ sdx_id sdx_loss_cosine(loss_maker *m) {
     const sdx_id cosine =
         sdx_emit2(patch, "Div", product(m, a, b), sdx_emit1(patch, "Sqrt", sdx_emit2(patch, "Mul", aa, bb)));
     const sdx_id near = sdx_emit2(patch, "Sub", number(m, 1), cosine);
-    const sdx_id far = above(m, sdx_emit2(patch, "Sub", cosine, number(m, margin_of(m, 0))));
+    const sdx_id far = above(m, sdx_emit2(patch, "Sub", cosine, number(m, sdx_given(m->options->margin, 0))));
     const sdx_id other = sdx_emit_where(patch, sdx_emit2(patch, "Equal", y, number(m, -1)), far, number(m, 0));
     return sdx_emit_where(patch, sdx_emit2(patch, "Equal", y, number(m, 1)), near, other);
 }
@@ -44,5 +39,5 @@ static sdx_id distance(loss_maker *m, sdx_id a, sdx_id b) {
 sdx_id sdx_loss_triplet(loss_maker *m) {
     const sdx_id a = sdx_loss_output(m, 0), p = sdx_loss_output(m, 1), n = sdx_loss_output(m, 2);
     const sdx_id gap = sdx_emit2(m->patch, "Sub", distance(m, a, p), distance(m, a, n));
-    return above(m, sdx_emit2(m->patch, "Add", gap, number(m, margin_of(m, 1))));
+    return above(m, sdx_emit2(m->patch, "Add", gap, number(m, sdx_given(m->options->margin, 1))));
 }

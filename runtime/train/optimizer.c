@@ -25,18 +25,17 @@ static const kind_row *row_of(sdx_optimizer_kind kind) {
     return &rows[kind ? kind : SDX_OPTIMIZER_ADAM];
 }
 
-static double given(double value, double otherwise) { return value == 0 ? otherwise : value == SDX_ZERO ? 0 : value; }
-
 static bool share(double x) { return x >= 0 && x < 1; }
 
 sdx_status sdx_optimizer_base(const sdx_optimizer_options *o, double *lr, double *weight_decay, sdx_error *error) {
     if (o->kind < 0 || o->kind > SDX_OPTIMIZER_LAMB)
         return sdx_fail(error, SDX_VALUE, "optimizer: kind %d does not exist", (int)o->kind);
     const kind_row *row = row_of(o->kind);
-    const double beta1 = given(o->betas[0], row->betas[0]), beta2 = given(o->betas[1], row->betas[1]);
-    const double momentum = given(o->momentum, 0), alpha = given(o->alpha, .99), eps = given(o->eps, row->eps);
-    const double dampening = given(o->dampening, 0), start = given(o->initial_accumulator, 0);
-    *lr = given(o->lr, row->lr);
+    const double beta1 = sdx_given(o->betas[0], row->betas[0]), beta2 = sdx_given(o->betas[1], row->betas[1]);
+    const double momentum = sdx_given(o->momentum, 0), alpha = sdx_given(o->alpha, .99),
+                 eps = sdx_given(o->eps, row->eps);
+    const double dampening = sdx_given(o->dampening, 0), start = sdx_given(o->initial_accumulator, 0);
+    *lr = sdx_given(o->lr, row->lr);
     *weight_decay = o->has_weight_decay ? o->weight_decay : row->weight_decay;
     if (!(*lr >= 0) || !isfinite(*lr))
         return sdx_fail(error, SDX_VALUE, "optimizer: lr is %g; it must be at least 0", *lr);
@@ -50,7 +49,7 @@ sdx_status sdx_optimizer_base(const sdx_optimizer_options *o, double *lr, double
         return sdx_fail(error, SDX_VALUE, "optimizer: dampening is %g; it must be in [0, 1)", dampening);
     if (!share(alpha)) return sdx_fail(error, SDX_VALUE, "optimizer: alpha is %g; it must be in [0, 1)", alpha);
     if (!(eps >= 0)) return sdx_fail(error, SDX_VALUE, "optimizer: eps is %g; it must be at least 0", eps);
-    if (!(given(o->lr_decay, 0) >= 0))
+    if (!(sdx_given(o->lr_decay, 0) >= 0))
         return sdx_fail(error, SDX_VALUE, "optimizer: lr_decay is %g; it must be at least 0", o->lr_decay);
     if (!(start >= 0))
         return sdx_fail(error, SDX_VALUE, "optimizer: initial_accumulator is %g; it must be at least 0", start);
@@ -65,7 +64,7 @@ int sdx_optimizer_slots(const sdx_optimizer_options *o, const char *names[SDX_MO
     for (int k = 0; k < SDX_MOST_SLOTS; k++) names[k] = NULL, fill[k] = 0;
     switch (o->kind ? o->kind : SDX_OPTIMIZER_ADAM) {
     case SDX_OPTIMIZER_SGD:
-        if (given(o->momentum, 0) != 0) names[n++] = "momentum_buffer";
+        if (sdx_given(o->momentum, 0) != 0) names[n++] = "momentum_buffer";
         break;
     case SDX_OPTIMIZER_ADAM:
     case SDX_OPTIMIZER_ADAMW:
@@ -74,13 +73,13 @@ int sdx_optimizer_slots(const sdx_optimizer_options *o, const char *names[SDX_MO
         if (o->amsgrad) names[n++] = "max_exp_avg_sq";
         break;
     case SDX_OPTIMIZER_ADAGRAD:
-        fill[n] = given(o->initial_accumulator, 0);
+        fill[n] = sdx_given(o->initial_accumulator, 0);
         names[n++] = "sum";
         break;
     case SDX_OPTIMIZER_RMSPROP:
         names[n++] = "square_avg";
         if (o->centered) names[n++] = "grad_avg";
-        if (given(o->momentum, 0) != 0) names[n++] = "momentum_buffer";
+        if (sdx_given(o->momentum, 0) != 0) names[n++] = "momentum_buffer";
         break;
     case SDX_OPTIMIZER_LION: names[n++] = "exp_avg"; break;
     case SDX_OPTIMIZER_LAMB:
@@ -94,12 +93,12 @@ int sdx_optimizer_slots(const sdx_optimizer_options *o, const char *names[SDX_MO
 static void put_settings(sdx_patch *patch, sdx_node *node, const sdx_optimizer_options *o, const sdx_update *update) {
     const kind_row *row = row_of(o->kind);
     const bool rmsprop = o->kind == SDX_OPTIMIZER_RMSPROP;
-    double settings[SETTINGS] = {given(o->betas[0], row->betas[0]),
-                                 rmsprop ? given(o->alpha, row->betas[1]) : given(o->betas[1], row->betas[1]),
-                                 given(o->momentum, 0),
-                                 given(o->dampening, 0),
-                                 given(o->eps, row->eps),
-                                 given(o->lr_decay, 0),
+    double settings[SETTINGS] = {sdx_given(o->betas[0], row->betas[0]),
+                                 rmsprop ? sdx_given(o->alpha, row->betas[1]) : sdx_given(o->betas[1], row->betas[1]),
+                                 sdx_given(o->momentum, 0),
+                                 sdx_given(o->dampening, 0),
+                                 sdx_given(o->eps, row->eps),
+                                 sdx_given(o->lr_decay, 0),
                                  update->weight_decay,
                                  update->prox.l1,
                                  update->prox.l2,

@@ -74,7 +74,7 @@ sdx_status sdx_trainer_read_gradient(const sdx_trainer *t, const char *name, sdx
 
 /* ---- Sparsity -------------------------------------------------------------------------------------------------- */
 
-static double element(const sdx_tensor *tensor, int64_t i) {
+double sdx_trainer_element(const sdx_tensor *tensor, int64_t i) {
     if (tensor->dtype == SDX_F32) return (double)((const float *)tensor->data)[i];
     if (tensor->dtype == SDX_F64) return ((const double *)tensor->data)[i];
     uint16_t bits = ((const uint16_t *)tensor->data)[i];
@@ -110,7 +110,7 @@ static sdx_status list_zero_inputs(const sdx_tensor *tensor, int axis, sdx_error
         return sdx_fail(error, SDX_OUT_OF_MEMORY, "%zu bytes asked for", (size_t)n * sizeof *out->zero_inputs);
     }
     for (int64_t i = 0; i < tensor->count; i++)
-        if (element(tensor, i) != 0) alive[i / inner % n] = true;
+        if (sdx_trainer_element(tensor, i) != 0) alive[i / inner % n] = true;
     for (int64_t k = 0; k < n; k++)
         if (!alive[k]) out->zero_inputs[out->n_zero_inputs++] = k;
     free(alive);
@@ -125,7 +125,7 @@ sdx_status sdx_trainer_count_zeros(const sdx_trainer *t, const char *name, doubl
     int axis = input_axis(t, v);
     out->count = tensor->count;
     for (int64_t i = 0; i < tensor->count; i++) {
-        double x = element(tensor, i);
+        double x = sdx_trainer_element(tensor, i);
         out->zeros += x == 0;
         out->small += x != 0 && fabs(x) <= threshold;
     }

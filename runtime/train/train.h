@@ -7,6 +7,11 @@
 #include "runtime/graph/model.h"
 #include <sardonyx_train.h>
 
+/* An option whose 0 is unset; SDX_ZERO says 0. */
+static inline double sdx_given(double value, double otherwise) {
+    return value == 0 ? otherwise : value == SDX_ZERO ? 0 : value;
+}
+
 /* ---- prepare: options -> edited model, training form, variables ------------------------------------------------- */
 
 /* A parameter or a running statistic. */

@@ -256,6 +256,7 @@ void sdx_trainer_clear_sums(sdx_trainer *trainer);
 
 /* Index of the variable of this name or path; -1 with the error set. */
 int sdx_trainer_find(const sdx_trainer *trainer, const char *name, sdx_error *error);
+double sdx_trainer_element(const sdx_tensor *tensor, int64_t i);
 int sdx_trainer_weight_of(const sdx_trainer *trainer, int variable); /* -1: none */
 /* The public functions less the checks of arguments. */
 sdx_status sdx_trainer_read(const sdx_trainer *trainer, const char *name, bool averaged, sdx_error *error,

@@ -98,22 +98,11 @@ def check(sardonyx, case, dtype):
 
 def main():
     os.environ["SARDONYX_LIBRARY"] = os.path.abspath(sys.argv[1])
-    sys.path[:0] = [HERE, os.path.join(HERE, "..", "..", "tools", "python")]
+    sys.path[:0] = [HERE, os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "tools", "python")]
     import sardonyx
-    passed, bad = 0, 0
-    for case in cases():
-        if sys.argv[2:] and not any(part in case["name"] for part in sys.argv[2:]):
-            continue
-        for dtype in case.get("dtypes", BOUNDS):
-            try:
-                wrong = check(sardonyx, case, dtype)
-            except Exception as error:
-                wrong = [f"{type(error).__name__}: {error}"]
-            passed, bad = passed + (not wrong), bad + bool(wrong)
-            for line in wrong:
-                print(f"FAIL {case['name']} {dtype.__name__}: {line}")
-    print(f"{passed} passed, {bad} failed, 0 skipped")
-    sys.exit(bad > 0)
+    from cases import run
+    run(((f"{case['name']} {dtype.__name__}", lambda case=case, dtype=dtype: check(sardonyx, case, dtype))
+         for case in cases() for dtype in case.get("dtypes", BOUNDS)), sys.argv[2:])
 
 
 if __name__ == "__main__":

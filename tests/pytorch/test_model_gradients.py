@@ -21,6 +21,7 @@ from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 BOUND = 2e-4
 
 
@@ -144,26 +145,18 @@ def check(sardonyx, kind, x, dynamo, free):
 
 def main():
     os.environ["SARDONYX_LIBRARY"] = os.path.abspath(sys.argv[1])
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "python"))
+    sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "tools", "python")]
     import sardonyx
+    from cases import run
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    passed, bad = 0, 0
-    for name, kind, data in MODELS:
-        for dynamo, free in [(False, False), (False, True), (True, False), (True, True)]:
-            label = f"{name}, {'torch.export' if dynamo else 'TorchScript'}, batch {'free' if free else 'fixed'}"
-            if sys.argv[2:] and not any(part in label for part in sys.argv[2:]):
-                continue
-            torch.manual_seed(0)
-            try:
-                wrong = list(check(sardonyx, kind, data(), dynamo, free))
-            except Exception as error:
-                wrong = [f"{type(error).__name__}: {error}"]
-            passed, bad = passed + (not wrong), bad + bool(wrong)
-            for line in wrong:
-                print(f"FAIL {label}: {line}")
-    print(f"{passed} passed, {bad} failed, 0 skipped")
-    sys.exit(bad > 0)
+
+    def check_model(kind, data, dynamo, free):
+        torch.manual_seed(0)
+        return check(sardonyx, kind, data(), dynamo, free)
+    run(((f"{name}, {'torch.export' if dynamo else 'TorchScript'}, batch {'free' if free else 'fixed'}",
+          lambda kind=kind, data=data, dynamo=dynamo, free=free: check_model(kind, data, dynamo, free))
+         for name, kind, data in MODELS for dynamo in (False, True) for free in (False, True)), sys.argv[2:])
 
 
 if __name__ == "__main__":

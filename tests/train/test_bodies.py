@@ -15,6 +15,7 @@ import onnx.parser
 
 HEADER = '<ir_version: 10, opset_import: ["" : 21, "ai.onnx.preview.training" : 1, "f" : 1]>\n'
 CASES = []
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def case(name, inputs, text, functions="", xs=None, y="L"):
@@ -403,21 +404,10 @@ def check(sardonyx, inputs, text, functions, xs, y):
 
 def main():
     os.environ["SARDONYX_LIBRARY"] = os.path.abspath(sys.argv[1])
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "python"))
+    sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "tools", "python")]
     import sardonyx
-    passed, bad = 0, 0
-    for name, *what in CASES:
-        if sys.argv[2:] and not any(part in name for part in sys.argv[2:]):
-            continue
-        try:
-            wrong = check(sardonyx, *what)
-        except Exception as error:
-            wrong = [f"{type(error).__name__}: {error}"]
-        passed, bad = passed + (not wrong), bad + bool(wrong)
-        for line in wrong:
-            print(f"FAIL {name}: {line}")
-    print(f"{passed} passed, {bad} failed, 0 skipped")
-    sys.exit(bad > 0)
+    from cases import run
+    run(((name, lambda what=what: check(sardonyx, *what)) for name, *what in CASES), sys.argv[2:])
 
 
 if __name__ == "__main__":

@@ -229,23 +229,21 @@ def run_case(tool, folder, entry, exporter, opset, form):
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    tool, folder, parts = os.path.abspath(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    from cases import run
+    tool, folder = os.path.abspath(sys.argv[1]), sys.argv[2]
     os.makedirs(folder, exist_ok=True)
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    passed = failed = 0
-    for entry in CASES:
-        if parts and not any(part in entry[0] for part in parts):
-            continue
-        for exporter in entry[4]:
-            for opset in (17,) if exporter == "legacy" else (18, 21) if "norm" in entry[0] else (18,):
-                for form in entry[3]:
-                    bad = run_case(tool, folder, entry, exporter, opset, form)
-                    passed, failed = passed + (not bad), failed + bool(bad)
-                    for line in bad:
-                        print(f"FAIL {entry[0]} {exporter} {opset} {form}: {line}")
-    print(f"{passed} passed, {failed} failed, 0 skipped")
-    sys.exit(failed != 0)
+
+    def variants():
+        for entry in CASES:
+            for exporter in entry[4]:
+                for opset in (17,) if exporter == "legacy" else (18, 21) if "norm" in entry[0] else (18,):
+                    for form in entry[3]:
+                        yield entry, exporter, opset, form
+    run(((f"{one[0][0]} {one[1]} {one[2]} {one[3]}", lambda one=one: run_case(tool, folder, *one)) for one in variants()),
+        sys.argv[3:])
 
 
 if __name__ == "__main__":

@@ -143,21 +143,10 @@ def main():
     os.environ["SARDONYX_LIBRARY"] = os.path.abspath(sys.argv[1])
     folder = sys.argv[2]
     os.makedirs(folder, exist_ok=True)
-    sys.path.insert(0, os.path.join(HERE, "..", "..", "tools", "python"))
+    sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "..", "tools", "python")]
     import sardonyx
-    passed, bad = 0, 0
-    for name in NETS:
-        if sys.argv[3:] and name not in sys.argv[3:]:
-            continue
-        try:
-            wrong = check(sardonyx, name, folder)
-        except Exception as error:
-            wrong = [f"{type(error).__name__}: {error}"]
-        passed, bad = passed + (not wrong), bad + bool(wrong)
-        for line in wrong:
-            print(f"FAIL {name}: {line}")
-    print(f"{passed} passed, {bad} failed, 0 skipped")
-    sys.exit(bad > 0)
+    from cases import run
+    run(((name, lambda name=name: check(sardonyx, name, folder)) for name in NETS), sys.argv[3:])
 
 
 if __name__ == "__main__":
