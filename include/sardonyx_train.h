@@ -295,6 +295,7 @@ typedef struct sdx_train_options {
     int checkpoint_keep;         /* 1 */
     bool fold_norms; /* sdx_trainer_export_model puts BatchNormalization into the weights before it, where it can */
     bool profile;    /* record per-node times, see sdx_trainer_profile */
+    bool evaluate_only; /* nothing is trained, so that nothing needs a gradient: sdx_trainer_step is SDX_ARGUMENT */
 } sdx_train_options;
 
 /* Options from the JSON text of a configuration file: its keys are these members (`batch`, `optimizer.lr`, `clip.norm`,

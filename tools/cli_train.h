@@ -30,12 +30,14 @@ typedef struct cli_trainer {
     sdx_train_options options;
     sdx_model *model;
     sdx_trainer *trainer;
+    size_t noted; /* notes that were shown */
 } cli_trainer;
 
 /* config NULL: defaults. --seed, --threads, --memory-limit override the configuration. Makes no trainer yet. */
 sdx_status cli_trainer_read(cli_trainer *t, const char *model, const char *config, const cli_common *common,
                             sdx_error *error);
 sdx_status cli_trainer_create(cli_trainer *t, FILE *notes, sdx_error *error);
+void cli_trainer_notes(cli_trainer *t, FILE *notes); /* those that are new; notes: NULL for none */
 void cli_trainer_close(cli_trainer *t);
 const char *cli_trainer_label(const cli_trainer *t); /* NULL: the loss wants none */
 const char *cli_penalty_name(const sdx_penalty_options *penalty, char *out, size_t capacity);

@@ -26,16 +26,21 @@ sdx_status cli_trainer_read(cli_trainer *t, const char *model, const char *confi
                                .threads = common->threads};
     if (config) SDX_TRY(read_config(t, config, error));
     if (common->seed) t->options.seed = common->seed;
-    t->options.threads = common->threads;
-    t->options.memory_limit = common->memory_limit;
+    if (common->threads) t->options.threads = common->threads;
+    if (common->memory_limit) t->options.memory_limit = common->memory_limit;
     return sdx_model_open(model, &plain, error, &t->model);
 }
 
 sdx_status cli_trainer_create(cli_trainer *t, FILE *notes, sdx_error *error) {
     SDX_TRY(sdx_trainer_create(t->model, &t->options, error, &t->trainer));
-    const char *note = NULL;
-    for (size_t k = 0; notes && (note = sdx_trainer_note(t->trainer, k)) != NULL; k++) fprintf(notes, "%s\n", note);
+    cli_trainer_notes(t, notes);
     return SDX_OK;
+}
+
+void cli_trainer_notes(cli_trainer *t, FILE *notes) {
+    const char *note = NULL;
+    for (; notes && t->trainer && (note = sdx_trainer_note(t->trainer, t->noted)) != NULL; t->noted++)
+        fprintf(notes, "%s\n", note);
 }
 
 void cli_trainer_close(cli_trainer *t) {

@@ -16,8 +16,8 @@ enum { MOST_METRICS = 32 };
 
 /* Nothing is trained, so nothing needs a gradient; without metrics in the configuration, those that fit the loss. */
 static void only_measure(cli_trainer *t) {
-    static const char *const everything[] = {"*"}, *const classes[] = {"accuracy"}, *const numbers[] = {"mse", "mae"};
-    t->options.freeze = (sdx_patterns){everything, 1};
+    static const char *const classes[] = {"accuracy"}, *const numbers[] = {"mse", "mae"};
+    t->options.evaluate_only = true;
     t->options.n_inserts = 0;
     t->options.head.replace = false;
     t->options.n_penalties = 0;
@@ -61,6 +61,7 @@ static sdx_status evaluate(const options *o, cli_trainer *t, cli_dataset *data, 
                         MOST_METRICS);
     SDX_TRY(cli_trainer_create(t, say, error));
     SDX_TRY(sdx_trainer_score(t->trainer, data->arrays, data->n, &loss, metrics, error));
+    cli_trainer_notes(t, say);
     return show(o, t, data, loss, metrics, error);
 }
 

@@ -68,6 +68,7 @@ static sdx_status fit(const options *o, work *w, sdx_error *error) {
                            .resume = o->resume};
     sdx_status status = sdx_trainer_fit(w->t.trainer, &how, error);
     cli_progress_end(&w->bar);
+    cli_trainer_notes(&w->t, say);
     return status;
 }
 

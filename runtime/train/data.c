@@ -23,21 +23,29 @@ static sdx_status check_array(const sdx_binding *array, size_t k, const char *wh
     return SDX_OK;
 }
 
-/* The size of batches: as asked for, or what the model insists on. */
-static sdx_status choose_batch(sdx_data *data, sdx_error *error) {
-    const sdx_trainer *t = data->trainer;
+/* The size of batches: as asked for, or what the model insists on, which the trainer then says. */
+static sdx_status choose_batch(sdx_data *data, const char *what, sdx_error *error) {
+    sdx_trainer *t = data->trainer;
     int64_t asked = t->options.batch, fixed = 0;
     for (int k = 0; k < t->n_batch; k++)
         if (t->batch_infos[k].rank > 0 && t->batch_infos[k].dims[0] > 0) fixed = t->batch_infos[k].dims[0];
-    if (fixed && asked && asked != fixed)
-        return sdx_fail(error, SDX_VALUE, "'batch' is %" PRId64 "; the model takes %" PRId64 " samples at a time",
-                        asked, fixed);
-    data->fixed = fixed > 0;
     data->batch = fixed ? fixed : asked ? asked : 32;
-    if (data->batch > data->n_samples && !fixed) data->batch = data->n_samples;
-    if (data->batch <= data->n_samples) return SDX_OK;
-    return sdx_fail(error, SDX_VALUE, "there are %" PRId64 " samples; the model takes %" PRId64 " at a time",
-                    data->n_samples, data->batch);
+    data->n_used = data->n_samples;
+    if (!fixed) {
+        if (data->batch > data->n_samples) data->batch = data->n_samples;
+        return SDX_OK;
+    }
+    if (fixed > data->n_samples)
+        return sdx_fail(error, SDX_VALUE, "there are %" PRId64 " samples; the model takes %" PRId64 " at a time",
+                        data->n_samples, fixed);
+    if (asked && asked != fixed)
+        SDX_TRY(sdx_trainer_add_note(t, error, "'batch' is %" PRId64 "; the model takes %" PRId64 " samples at a time",
+                                     asked, fixed));
+    data->n_used -= data->n_samples % fixed;
+    if (data->n_used == data->n_samples) return SDX_OK;
+    return sdx_trainer_add_note(
+        t, error, "%" PRId64 " of %" PRId64 " samples of the %s are left out: the model takes %" PRId64 " at a time",
+        data->n_samples - data->n_used, data->n_samples, what, fixed);
 }
 
 static sdx_status make_buffers(sdx_data *data, sdx_error *error) {
@@ -66,12 +74,12 @@ sdx_status sdx_data_open(sdx_trainer *trainer, const char *what, const sdx_bindi
     if (n == 0 || !arrays) return sdx_fail(error, SDX_ARGUMENT, "there are no arrays in the %s", what);
     for (size_t k = 0; k < n; k++) SDX_TRY(check_array(&arrays[k], k, what, data, error));
     if (data->n_samples == 0) return sdx_fail(error, SDX_SHAPE, "there are no samples in the %s", what);
-    SDX_TRY(choose_batch(data, error));
+    SDX_TRY(choose_batch(data, what, error));
     return make_buffers(data, error);
 }
 
 sdx_status sdx_data_whole(const sdx_data *data, sdx_error *error) {
-    if (!data->fixed || data->n_samples % data->batch == 0) return SDX_OK;
+    if (data->n_used == data->n_samples) return SDX_OK;
     return sdx_fail(error, SDX_VALUE,
                     "there are %" PRId64 " samples to score; the model takes %" PRId64
                     " at a time, and every one is to count",

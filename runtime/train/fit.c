@@ -158,8 +158,7 @@ static sdx_status begin(loop *l) {
     SDX_TRY(sdx_data_open(t, "data", o->data, o->n_data, &l->data, l->error));
     if (l->has_valid) SDX_TRY(sdx_data_open(t, "validation data", o->valid, o->n_valid, &l->valid, l->error));
     if (l->has_valid) SDX_TRY(sdx_data_whole(&l->valid, l->error));
-    l->per_epoch = l->data.n_samples;
-    if (l->data.fixed) l->per_epoch -= l->per_epoch % l->data.batch;
+    l->per_epoch = l->data.n_used;
     l->progress.epochs = t->options.epochs;
     l->progress.steps = batches_of(l);
     l->progress.n_metrics = t->options.n_metrics;

@@ -28,7 +28,8 @@ sdx_status sdx_prepare_note(sdx_preparation *p, const char *format, ...) {
     return SDX_OK;
 }
 
-static sdx_status prepare(sdx_preparation *p) {
+static sdx_status prepare(sdx_preparation *p, const sdx_batch_size *batch) {
+    SDX_TRY(sdx_prepare_batch(p, batch));
     SDX_TRY(sdx_prepare_hoist(p));
     SDX_TRY(sdx_prepare_aliases(p));
     SDX_TRY(sdx_prepare_head(p));
@@ -49,7 +50,8 @@ sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options,
         return sdx_fail(error, SDX_ARGUMENT,
                         "the model was opened with passes; to train it, open it with "
                         "SDX_OPTIMISE_NONE");
-    SDX_TRY(sdx_model_copy(model, error, &inference));
+    sdx_batch_size batch;
+    SDX_TRY(sdx_prepare_copy(model, error, &inference, &batch));
     sdx_preparation p = {.options = options, .error = error, .arena = &inference->arena, .graph = inference->graph};
     p.torch = strstr(inference->producer_name, "torch") != NULL;
     p.out = SDX_NEW(p.arena, sdx_prepared, error);
@@ -59,7 +61,7 @@ sdx_status sdx_prepare(const sdx_model *model, const sdx_train_options *options,
     }
     p.out->inference = inference;
     for (int k = 0; k < 3; k++) p.out->outputs[k] = p.out->evaluated[k] = SDX_NONE;
-    sdx_status status = prepare(&p);
+    sdx_status status = prepare(&p, &batch);
     if (status == SDX_OK)
         *out = p.out;
     else

@@ -57,6 +57,18 @@ const char *sdx_prepare_path(sdx_preparation *p, const char *name, const sdx_use
 const char *sdx_prepare_free_name(sdx_preparation *p, const char *name); /* `name`, or with a number behind it */
 const char *sdx_prepare_joined(sdx_preparation *p, const char *a, const char *between, const char *b);
 
+/* ---- batch.c: files that fix the size of the batch ---- */
+
+typedef struct sdx_batch_size {
+    int64_t fixed;   /* by the file; 0: it is open, or inputs differ */
+    bool open;       /* it could be left open, and is */
+    int shapes;      /* in the file that held it */
+    char place[200]; /* what depends on it */
+} sdx_batch_size;
+/* A copy to edit, whose batch is open where that is possible. */
+sdx_status sdx_prepare_copy(const sdx_model *model, sdx_error *error, sdx_model **out, sdx_batch_size *batch);
+sdx_status sdx_prepare_batch(sdx_preparation *p, const sdx_batch_size *batch); /* says so */
+
 /* ---- hoist.c, alias.c ---- */
 sdx_status sdx_prepare_hoist(sdx_preparation *p);
 sdx_status sdx_prepare_aliases(sdx_preparation *p);

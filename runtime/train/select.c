@@ -123,6 +123,7 @@ sdx_status sdx_prepare_select(sdx_preparation *p) {
     const sdx_patterns all = {everything, 1};
     const sdx_train_options *options = p->options;
     int trained = 0;
+    if (options->evaluate_only) return SDX_OK;
     if (p->out->n_variables == 0) return sdx_fail(p->error, SDX_VALUE, "the model has no parameters");
     unmatched u = {.names = NULL};
     SDX_TRY(list_names(p, &u));

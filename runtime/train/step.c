@@ -302,10 +302,16 @@ static sdx_status check_length(const sdx_trainer *t, sdx_error *error) {
         "the schedule must know how many steps there will be: 'schedule.total' says it, or sdx_trainer_fit");
 }
 
+static sdx_status check_trains(const sdx_trainer *t, sdx_error *error) {
+    if (!t->options.evaluate_only) return SDX_OK;
+    return sdx_fail(error, SDX_ARGUMENT, "the trainer was made with evaluate_only: nothing is trained");
+}
+
 sdx_status sdx_trainer_take_step(sdx_trainer *t, const volatile int *cancel, sdx_step_result *result,
                                  sdx_error *error) {
     sdx_program *program = NULL;
     char what[WHAT];
+    SDX_TRY(check_trains(t, error));
     SDX_TRY(check_length(t, error));
     t->has_gradients = false;
     SDX_TRY(sdx_trainer_program(t, SDX_FORM_TRAIN, t->batch.label, error, &program));
@@ -327,6 +333,7 @@ sdx_status sdx_trainer_take_step(sdx_trainer *t, const volatile int *cancel, sdx
 sdx_status sdx_trainer_take_gradients(sdx_trainer *t, sdx_step_result *result, sdx_error *error) {
     sdx_program *program = NULL;
     sdx_form form = t->options.accumulate > 1 ? SDX_FORM_MEAN : SDX_FORM_TRAIN;
+    SDX_TRY(check_trains(t, error));
     t->has_gradients = false;
     SDX_TRY(sdx_trainer_program(t, form, t->batch.label, error, &program));
     SDX_TRY(sdx_program_run(t, program, &t->batch, NULL, NULL, NULL, error));

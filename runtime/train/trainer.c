@@ -167,6 +167,7 @@ static sdx_status make_figures(sdx_trainer *t, sdx_error *error) {
 
 static sdx_status build_programs(sdx_trainer *t, sdx_error *error) {
     sdx_type label = {.kind = 0};
+    if (t->options.evaluate_only) return SDX_OK;
     if (sdx_loss_has_label(t->options.loss.kind)) sdx_trainer_label_type(t, &label);
     SDX_TRY(sdx_gradient_build(t, SDX_FORM_TRAIN, &label, error));
     return sdx_update_build(t, error);

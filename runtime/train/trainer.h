@@ -289,7 +289,7 @@ typedef struct sdx_data {
     const sdx_binding *arrays;
     size_t n_arrays;
     int64_t n_samples, batch;
-    bool fixed; /* the model takes batches of this size only */
+    int64_t n_used; /* whole batches, where the model takes batches of one size only */
     int64_t *order;
     sdx_value **buffers; /* per array: `batch` samples */
     sdx_binding *bindings;
