@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Files that fix the size of the batch. Inputs get a leading dimension that nothing else has, and inference shows where
  * it goes: shapes in the file that hold the old size follow it, and what still contradicts it has the size built in. */
+#include "runtime/pass/pass.h"
 #include "runtime/train/prepare.h"
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 enum { PROBE = 8191 }; /* a prime: what is divisible by it carries the batch */
 
 typedef struct loosening {
-    const sdx_graph *fixed; /* as in the file; ids are the same */
+    const sdx_graph *fixed; /* as in the file, all that is constant there computed; ids are the same */
     sdx_model *model;       /* the copy that is changed */
     sdx_error error;        /* of what is only tried */
     int64_t size;
@@ -95,6 +96,20 @@ static sdx_status put_shape(loosening *l, const sdx_node *node, const int64_t *d
     return id == SDX_NONE ? l->error.status : SDX_OK;
 }
 
+static bool has_open(const int64_t *dims, int64_t n) {
+    for (int64_t k = 0; k < n; k++)
+        if (dims[k] == -1) return true;
+    return false;
+}
+
+/* The data is not known to carry the batch. Where nothing is known of it, a shape that is written out may be wrong. */
+static sdx_status leave_reshape(loosening *l, const sdx_node *node, const sdx_tensor *shape) {
+    const sdx_graph *graph = l->model->graph;
+    if (sdx_type_concrete(&graph->values[node->in[0]].type) || !sdx_prepare_constant(graph, node->in[1])) return SDX_OK;
+    if (has_open(shape->data, shape->count)) return SDX_OK;
+    return sdx_fail(&l->error, SDX_SHAPE, "the shape is fixed; that of input 'data' is not known");
+}
+
 /* The axis that is the batch becomes the open one, or is copied where it is the input's own. */
 static sdx_status follow_reshape(loosening *l, const sdx_node *node, const sdx_tensor *shape) {
     const sdx_type *result = &l->fixed->values[node->out[0]].type;
@@ -102,7 +117,7 @@ static sdx_status follow_reshape(loosening *l, const sdx_node *node, const sdx_t
     int64_t dims[SDX_MAX_RANK], from = 1;
     int best = -1, most = 0;
     batch_axis batch;
-    if (!find_batch(l, node->in[0], &batch) || result->rank != shape->count) return SDX_OK;
+    if (!find_batch(l, node->in[0], &batch) || result->rank != shape->count) return leave_reshape(l, node, shape);
     for (int j = 0; j < result->rank; j++) {
         dims[j] = result->dim[j];
         if (dims[j] < 1) return SDX_OK;
@@ -110,7 +125,8 @@ static sdx_status follow_reshape(loosening *l, const sdx_node *node, const sdx_t
         if (fits > most) most = fits, best = j;
         from *= dims[j];
     }
-    if (best < 0 || given[best] == -1 || (given[best] == 0 && best == batch.axis)) return SDX_OK;
+    bool written = sdx_prepare_constant(l->model->graph, node->in[1]) != NULL;
+    if (best < 0 || (written && (given[best] == -1 || (given[best] == 0 && best == batch.axis)))) return SDX_OK;
     const sdx_attr *allowzero = sdx_node_attr(node, "allowzero");
     bool same = best == batch.axis && dims[best] == batch.span && !(allowzero && allowzero->i);
     dims[best] = same ? 0 : -1;
@@ -132,7 +148,7 @@ static sdx_status follow_expand(loosening *l, const sdx_node *node, const sdx_te
 static sdx_status follow(loosening *l, const sdx_node *node) {
     bool reshape = sdx_node_is(node, "Reshape");
     if ((!reshape && !sdx_node_is(node, "Expand")) || node->n_in < 2 || node->in[0] == SDX_NONE) return SDX_OK;
-    const sdx_tensor *shape = sdx_prepare_constant(l->model->graph, node->in[1]);
+    const sdx_tensor *shape = sdx_prepare_constant(l->fixed, node->in[1]);
     if (!shape || shape->dtype != SDX_I64 || shape->rank != 1) return SDX_OK;
     return reshape ? follow_reshape(l, node, shape) : follow_expand(l, node, shape);
 }
@@ -141,7 +157,6 @@ static sdx_status follow(loosening *l, const sdx_node *node) {
 
 static sdx_status infer_node(loosening *l, sdx_node *node, sdx_arena *scratch) {
     sdx_graph *graph = l->model->graph;
-    SDX_TRY(follow(l, node));
     for (int k = 0; k < node->n_out; k++)
         if (node->out[k] != SDX_NONE && graph->values[node->out[k]].type.kind == SDX_TENSOR)
             graph->values[node->out[k]].type.rank = -1;
@@ -156,7 +171,8 @@ static sdx_status infer_with(loosening *l, int64_t dim) {
     sdx_arena_init(&scratch, l->model->memory);
     set_batch(graph, dim);
     for (int k = 0; k < graph->n_nodes && !status; k++) {
-        status = infer_node(l, graph->nodes[k], &scratch);
+        if (dim == PROBE) status = follow(l, graph->nodes[k]);
+        if (!status) status = infer_node(l, graph->nodes[k], &scratch);
         if (status) sdx_node_place(graph, graph->nodes[k], l->place, sizeof l->place);
         sdx_arena_reset(&scratch);
     }
@@ -195,17 +211,35 @@ static bool loosen(loosening *l) {
     return symbol <= -2 && infer_with(l, symbol) == SDX_OK;
 }
 
-sdx_status sdx_prepare_copy(const sdx_model *model, sdx_error *error, sdx_model **out, sdx_batch_size *batch) {
-    loosening l = {.fixed = model->graph, .size = fixed_size(model->graph)};
-    *batch = (sdx_batch_size){.fixed = l.size};
+/* What the file says where its batch size holds: types of values, and shapes that are computed from constants. */
+static sdx_status fold_fixed(const sdx_model *model, sdx_error *error, sdx_model **out) {
     SDX_TRY(sdx_model_copy(model, error, out));
-    l.model = *out;
-    if (!l.size || (batch->open = loosen(&l))) {
-        batch->shapes = l.shapes;
-        return SDX_OK;
-    }
-    memcpy(batch->place, l.place, sizeof batch->place);
+    sdx_status status = sdx_pass_fold(*out, error);
+    if (status == SDX_OK) return SDX_OK;
     sdx_model_close(*out);
+    *out = NULL;
+    return status;
+}
+
+sdx_status sdx_prepare_copy(const sdx_model *model, sdx_error *error, sdx_model **out, sdx_batch_size *batch) {
+    loosening l = {.size = fixed_size(model->graph)};
+    sdx_model *fixed = NULL;
+    *batch = (sdx_batch_size){.fixed = l.size};
+    if (!l.size) return sdx_model_copy(model, error, out);
+    SDX_TRY(fold_fixed(model, error, &fixed));
+    sdx_status status = sdx_model_copy(model, error, out);
+    if (status == SDX_OK) {
+        l.fixed = fixed->graph;
+        l.model = *out;
+        batch->open = loosen(&l);
+        batch->shapes = l.shapes;
+        memcpy(batch->place, l.place, sizeof batch->place);
+    }
+    sdx_model_close(fixed);
+    if (status || batch->open) return status;
+    sdx_model_close(*out);
+    *out = NULL;
+    if (l.error.status == SDX_OUT_OF_MEMORY) return sdx_fail(error, SDX_OUT_OF_MEMORY, "%s", l.error.message);
     return sdx_model_copy(model, error, out);
 }
 

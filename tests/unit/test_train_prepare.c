@@ -318,6 +318,52 @@ static void what_has_no_gradient_is_listed(void **state) {
     sdx_model_close(model);
 }
 
+/* x [2, 2, 3] -> Reshape [2, 6] -> MatMul -> Reshape: the batch before the classes, or, with `built_in`, rows added. */
+static sdx_model *fixed_batch(bool built_in) {
+    sdx_model *model = new_model();
+    sdx_graph *g = model->graph;
+    sdx_id x = add_input(g, "x", SDX_F32, DIMS(2, 2, 3));
+    sdx_id flat = add_constant(g, "shape1", SDX_I64, DIMS(2), (int64_t[]){2, 6});
+    sdx_id f = add_node(g, "Reshape", "flatten", IDS(x, flat));
+    sdx_id w = weight(g, "w", DIMS(6, 4));
+    sdx_id y = add_node(g, "MatMul", "fc", IDS(f, w));
+    sdx_id rows = weight(g, "rows", DIMS(2, 4));
+    if (built_in) y = add_node(g, "Add", "table", IDS(y, rows));
+    sdx_id apart = add_constant(g, "shape2", SDX_I64, DIMS(3), (int64_t[]){1, 2, 4});
+    sdx_id z = add_node(g, "Reshape", "apart", IDS(y, apart));
+    sdx_id back = add_constant(g, "shape3", SDX_I64, DIMS(2), (int64_t[]){2, 4});
+    add_output(g, add_node(g, "Reshape", "back", IDS(z, back)));
+    finish_model(model);
+    return model;
+}
+
+static void a_fixed_batch_is_left_open(void **state) {
+    (void)state;
+    sdx_train_options options = training(SDX_LOSS_CROSS_ENTROPY);
+    sdx_model *model = fixed_batch(false);
+    sdx_prepared *p = prepared(model, &options);
+    assert_true(noted(p, "batches may be of any size; the file says 2, also in 3 shapes"));
+    assert_int_equal(p->inference->inputs[0].dims[0], -1);
+    assert_string_equal(p->inference->inputs[0].dim_names[0], "batch");
+    assert_int_equal(model->inputs[0].dims[0], 2);
+    float data[5 * 6] = {1};
+    sdx_binding in = {"x", new_tensor(SDX_F32, DIMS(5, 2, 3), data)};
+    sdx_session *session = new_session(p->inference, 1);
+    sdx_value *out = run_one(session, &in, 1, p->inference->outputs[0].name);
+    assert_int_equal(out->tensor.dim[0], 5);
+    sdx_session_destroy(session);
+    sdx_value_release(in.value);
+    sdx_value_release(out);
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+    model = fixed_batch(true);
+    p = prepared(model, &options);
+    assert_true(noted(p, "batches are of 2 samples, as the file has it: node 'table' (Add"));
+    assert_int_equal(p->inference->inputs[0].dims[0], 2);
+    sdx_prepared_free(p);
+    sdx_model_close(model);
+}
+
 /* Every limit on memory from nothing to enough: refused cleanly, or done. */
 static void memory_may_end_anywhere(void **state) {
     (void)state;
@@ -343,6 +389,7 @@ static void memory_may_end_anywhere(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fixed_batch_is_left_open),
         cmocka_unit_test(patterns_match_as_globs),
         cmocka_unit_test(a_copy_runs_as_the_original),
         cmocka_unit_test(weights_become_inputs),
