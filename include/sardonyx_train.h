@@ -293,8 +293,8 @@ typedef struct sdx_train_options {
     int64_t early_stop_patience; /* 5 */
     int64_t checkpoint_every;    /* of sdx_trainer_fit, where its own options say nothing: steps; 0: each epoch */
     int checkpoint_keep;         /* 1 */
-    bool fold_norms; /* sdx_trainer_export_model puts BatchNormalization into the weights before it, where it can */
-    bool profile;    /* record per-node times, see sdx_trainer_profile */
+    bool fold_norms;    /* sdx_trainer_export_model puts BatchNormalization into the weights before it, where it can */
+    bool profile;       /* record per-node times, see sdx_trainer_profile */
     bool evaluate_only; /* nothing is trained, so that nothing needs a gradient: sdx_trainer_step is SDX_ARGUMENT */
 } sdx_train_options;
 
