@@ -2,6 +2,7 @@
  * RotaryEmbedding: the first rotary_embedding_dim elements of every head are pairs (x1, x2), half apart or neighbours,
  * turned by an angle of their position: (cos x1 - sin x2, sin x1 + cos x2). The rest is copied. Caches of one batch
  * serve every batch: PyTorch's exporter writes them so. */
+#include "ops/grad.h"
 #include "ops/kernels/kernels.h"
 #include "ops/move.h"
 #include <inttypes.h>
@@ -175,15 +176,72 @@ static sdx_status rotary_compute(sdx_compute *compute, const void *params) {
                    turn_positions, &job);
 }
 
-/* Turned back by the same angles. The caches are tables: no gradient flows to them. */
+/* The halves x1 and x2 of the pairs of every head, in f32. */
+static void pairs_of(sdx_patch *patch, const rotary_params *p, const sdx_type *type, sdx_id x, sdx_id *halves) {
+    sdx_id last = sdx_patch_i64s(patch, (int64_t[]){-1}, 1);
+    x = sdx_emit_cast(patch, x, type->dtype, SDX_F32);
+    if (type->rank == 3) {
+        const int64_t dims[4] = {0, 0, p->heads, type->dim[2] < 0 ? -1 : type->dim[2] / p->heads};
+        x = sdx_emit2(patch, "Reshape", x, sdx_patch_i64s(patch, dims, 4));
+    }
+    if (p->dim > 0) {
+        const sdx_id in[4] = {x, sdx_patch_i64s(patch, (int64_t[]){0}, 1), sdx_patch_i64s(patch, &p->dim, 1), last};
+        x = sdx_patch_node(patch, "", "Slice", 4, in, 1)->out[0];
+    }
+    for (int64_t k = 0; p->interleaved && k < 2; k++) {
+        const sdx_id in[5] = {x, sdx_patch_i64s(patch, &k, 1), sdx_patch_i64s(patch, (int64_t[]){INT64_MAX}, 1), last,
+                              sdx_patch_i64s(patch, (int64_t[]){2}, 1)};
+        halves[k] = sdx_patch_node(patch, "", "Slice", 5, in, 1)->out[0];
+    }
+    if (p->interleaved) return;
+    sdx_node *node = sdx_patch_node(patch, "", "Split", 1, &x, 2);
+    sdx_patch_int(patch, node, "axis", -1);
+    sdx_patch_int(patch, node, "num_outputs", 2);
+    halves[0] = node->out[0], halves[1] = node->out[1];
+}
+
+/* Of what a cache gave to each position and every head of it: summed over the heads, then where it came from. */
+static sdx_id of_cache(sdx_grad *grad, const sdx_type *x, int k, const char *op, sdx_id a, sdx_id b) {
+    sdx_patch *patch = grad->patch;
+    const sdx_id cache = grad->node->in[k], heads = sdx_patch_i64s(patch, (int64_t[]){x->rank == 3 ? 2 : 1}, 1);
+    sdx_id d = sdx_emit_int(patch, "ReduceSum", sdx_emit2(patch, op, a, b), heads, "keepdims", 0);
+    if (sdx_grad_in(grad, 3) != SDX_NONE) {
+        const sdx_id ids = sdx_emit2(patch, "Unsqueeze", grad->node->in[3], sdx_patch_i64s(patch, (int64_t[]){-1}, 1));
+        const sdx_id zeros =
+            sdx_emit2(patch, "Expand", sdx_patch_scalar(patch, SDX_F32, 0), sdx_emit1(patch, "Shape", cache));
+        sdx_node *sums = sdx_patch_node(patch, "", "ScatterND", 3, (sdx_id[]){zeros, ids, d}, 1);
+        sdx_patch_string(patch, sums, "reduction", "add");
+        d = sums->out[0];
+    }
+    return sdx_emit_cast(patch, d, SDX_F32, x->dtype);
+}
+
+/* d cos = d1 x1 + d2 x2, d sin = d2 x1 - d1 x2 */
+static sdx_status caches_grad(sdx_grad *grad, const rotary_params *p) {
+    sdx_patch *patch = grad->patch;
+    const sdx_type x_type = *sdx_grad_type(patch, grad->node->in[0]);
+    sdx_id x[2], d[2];
+    if (x_type.rank < 0)
+        return sdx_fail(grad->error, SDX_UNSUPPORTED,
+                        "the rank of input 'X' must be known for a gradient of its caches");
+    pairs_of(patch, p, &x_type, grad->node->in[0], x);
+    pairs_of(patch, p, &x_type, grad->dY[0], d);
+    if (grad->needed[1])
+        grad->dX[1] =
+            of_cache(grad, &x_type, 1, "Add", sdx_emit2(patch, "Mul", d[0], x[0]), sdx_emit2(patch, "Mul", d[1], x[1]));
+    if (grad->needed[2])
+        grad->dX[2] =
+            of_cache(grad, &x_type, 2, "Sub", sdx_emit2(patch, "Mul", d[1], x[0]), sdx_emit2(patch, "Mul", d[0], x[1]));
+    return patch->status;
+}
+
+/* X: turned back by the same angles. */
 static sdx_status rotary_grad(sdx_grad *grad, const void *params) {
     const rotary_params *p = params;
     const sdx_node *node = grad->node;
     sdx_patch *patch = grad->patch;
-    if (grad->needed[1] || grad->needed[2])
-        return sdx_fail(grad->error, SDX_UNSUPPORTED,
-                        "a gradient of input '%s' is asked for; there is one of 'X' alone",
-                        grad->needed[1] ? "cos_cache" : "sin_cache");
+    if (grad->needed[1] || grad->needed[2]) SDX_TRY(caches_grad(grad, p));
+    if (!grad->needed[0]) return patch->status;
     sdx_id in[4] = {grad->dY[0], node->in[1], sdx_emit1(patch, "Neg", node->in[2]), SDX_NONE};
     if (node->n_in > 3) in[3] = node->in[3];
     sdx_node *back = sdx_patch_node(patch, "", "RotaryEmbedding", node->n_in, in, 1);
