@@ -3,7 +3,6 @@
  * or Where, Softmax along the last axis, MatMul, with the Transposes around them and what keeps masked rows from NaN.
  * Scores and probabilities must have no other reader; what was in front of Q, K and V may. */
 #include "ops/op.h"
-#include "runtime/base/half.h"
 #include "runtime/graph/patch.h"
 #include "runtime/pass/pass.h"
 #include "runtime/pass/shape_entry.h"
@@ -86,19 +85,7 @@ static bool take_scale(const finder *f, match *m, sdx_id *id) {
 static bool number_of(const finder *f, sdx_id id, double *out) {
     for (int k = 0; k < 4 && (sdx_node_is(producer(f, id), "Cast") || sdx_node_is(producer(f, id), "CastLike")); k++)
         id = producer(f, id)->in[0];
-    const sdx_tensor *tensor = sdx_graph_tensor(f->graph, id);
-    if (!tensor || tensor->count != 1) return false;
-    if (tensor->dtype == SDX_F32)
-        *out = (double)*(const float *)tensor->data;
-    else if (tensor->dtype == SDX_F64)
-        *out = *(const double *)tensor->data;
-    else if (tensor->dtype == SDX_F16)
-        *out = (double)sdx_f32_from_f16(*(const uint16_t *)tensor->data);
-    else if (tensor->dtype == SDX_BF16)
-        *out = (double)sdx_f32_from_bf16(*(const uint16_t *)tensor->data);
-    else
-        return false;
-    return true;
+    return sdx_pass_number(f->graph, id, out);
 }
 
 /* ---- from Softmax up to the first product ----------------------------------------------------------------------- */

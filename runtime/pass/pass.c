@@ -12,9 +12,9 @@ typedef struct pass {
 static const pass passes[] = {
     {"fold", sdx_pass_fold, SDX_OPTIMISE_PORTABLE},   {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
     {"share", sdx_pass_share, SDX_OPTIMISE_PORTABLE}, {"prune", sdx_pass_prune, SDX_OPTIMISE_PORTABLE},
-    {"attend", sdx_pass_attend, SDX_OPTIMISE_ALL},    {"prune", sdx_pass_prune, SDX_OPTIMISE_ALL},
-    {"pack", sdx_pass_pack, SDX_OPTIMISE_ALL},        {"fuse", sdx_pass_fuse, SDX_OPTIMISE_ALL},
-    {"prune", sdx_pass_prune, SDX_OPTIMISE_ALL},
+    {"gelu", sdx_pass_gelu, SDX_OPTIMISE_ALL},        {"attend", sdx_pass_attend, SDX_OPTIMISE_ALL},
+    {"prune", sdx_pass_prune, SDX_OPTIMISE_ALL},      {"pack", sdx_pass_pack, SDX_OPTIMISE_ALL},
+    {"fuse", sdx_pass_fuse, SDX_OPTIMISE_ALL},        {"prune", sdx_pass_prune, SDX_OPTIMISE_ALL},
 };
 
 static sdx_status run_pass(const pass *p, sdx_model *model, sdx_error *error) {

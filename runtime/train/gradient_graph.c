@@ -2,6 +2,7 @@
  * From a batch and the variables to the loss, the penalties, gradients and next running statistics. Where batches
  * accumulate, the loss's numerator is differentiated and gradients are added to sums, so that several batches make
  * exactly the step of one large batch: sum of numerators / sum of denominators. */
+#include "runtime/pass/pass.h"
 #include "runtime/train/autodiff.h"
 #include "runtime/train/emit.h"
 #include "runtime/train/trainer.h"
@@ -261,6 +262,8 @@ sdx_status sdx_gradient_emit(sdx_builder *builder, sdx_form form, const sdx_type
                   .ids = ids};
     SDX_TRY(tie_inputs(&e));
     SDX_TRY(emit_loss(&e, label));
+    SDX_TRY(sdx_pass_gelu(builder->model, builder->error)); /* less is kept for the way back */
+    SDX_TRY(sdx_builder_settle(builder));
     if (!t->weights) SDX_TRY(choose_weights(&e));
     SDX_TRY(differentiate(&e));
     return put_out_figures(&e);
