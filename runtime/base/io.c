@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A reader never sees a half-written file: the temporary one lies in the folder of the target, reaches the disk, and
- * then takes the target's name in one step. */
+ * then takes the target's name in one step. Those of writers that were killed go when the next file is complete. */
 #include "runtime/base/io.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,6 +135,7 @@ static sdx_status open_temporary(sdx_sink *sink, sdx_error *error) {
                  (unsigned long)now.tv_nsec + i);
         sink->fd = open(sink->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (sink->fd >= 0) {
+            (void)!flock(sink->fd, LOCK_EX | LOCK_NB);                  /* tells who clears up that the writer lives */
             if (exists) (void)!fchmod(sink->fd, about.st_mode & 07777); /* best effort: keep the old file's rights */
             return SDX_OK;
         }
@@ -187,17 +191,65 @@ sdx_status sdx_sink_write(sdx_sink *sink, const void *bytes, size_t size, sdx_er
     return SDX_OK;
 }
 
-/* Makes the new name durable. File systems that cannot sync a folder say EINVAL. */
-static sdx_status sync_folder(const char *path, sdx_error *error) {
+/* -1 with errno set; *base: the file's name in it. */
+static int open_folder(const char *path, const char **base) {
     char folder[PATH_MAX] = ".";
     const char *slash = strrchr(path, '/');
     size_t length = slash ? (size_t)(slash - path) + 1 : 0;
-    if (length >= sizeof folder) return fail_errno(error, "cannot sync the folder of", path, ENAMETOOLONG);
+    *base = path + length;
+    if (length >= sizeof folder) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
     if (length) {
         memcpy(folder, path, length);
         folder[length] = '\0';
     }
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* The writer in "BASE.PID.HEX.tmp", as open_temporary names them; 0: the name is another. */
+static pid_t writer_in(const char *name, const char *base) {
+    size_t length = strlen(base);
+    if (strncmp(name, base, length) != 0 || name[length] != '.') return 0;
+    const char *pid = name + length + 1;
+    size_t digits = strspn(pid, "0123456789");
+    if (digits == 0 || digits > 9 || *pid == '0' || pid[digits] != '.') return 0;
+    const char *hex = pid + digits + 1;
+    size_t n = strspn(hex, "0123456789abcdef");
+    return n > 0 && n <= 16 && strcmp(hex + n, ".tmp") == 0 ? (pid_t)strtol(pid, NULL, 10) : 0;
+}
+
+/* No process of this number lives here, and none anywhere, as one in another container or machine might, has it open
+ * for writing. */
+static bool is_stale(int folder, const char *name, pid_t writer) {
+    struct stat about;
+    if (writer == 0 || kill(writer, 0) == 0 || errno != ESRCH) return false;
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return false;
+    bool stale = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    close(fd);
+    return stale;
+}
+
+/* Best effort: what cannot be removed stays. */
+static void remove_stale(const char *path) {
+    const char *base;
+    int fd = open_folder(path, &base);
+    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!folder) {
+        if (fd >= 0) close(fd);
+        return;
+    }
+    for (const struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
+        if (is_stale(fd, entry->d_name, writer_in(entry->d_name, base))) (void)!unlinkat(fd, entry->d_name, 0);
+    closedir(folder);
+}
+
+/* Makes the new name durable. File systems that cannot sync a folder say EINVAL. */
+static sdx_status sync_folder(const char *path, sdx_error *error) {
+    const char *base;
+    int fd = open_folder(path, &base);
     int code = fd < 0 ? errno : fsync(fd) == 0 ? 0 : errno;
     if (fd >= 0) close(fd);
     return code == 0 || code == EINVAL || code == EACCES ? SDX_OK
@@ -215,6 +267,7 @@ sdx_status sdx_sink_commit(sdx_sink *sink, sdx_error *error) {
     if (!status) {
         sdx_memory_free(sink->memory, sink->temporary);
         sink->temporary = NULL;
+        remove_stale(sink->path);
         status = sync_folder(sink->path, error);
     }
     sdx_sink_discard(sink);

@@ -19,7 +19,8 @@ sdx_status sdx_source_read(const sdx_source *source, size_t offset, void *into, 
 /* Whole file into `memory`, NUL added after `size` bytes. */
 sdx_status sdx_file_read(const char *path, sdx_memory *memory, sdx_error *error, unsigned char **bytes, size_t *size);
 
-/* A file under construction: a temporary one beside `path`; commit = fsync, rename, fsync of the folder. */
+/* A file under construction: a temporary one beside `path`; commit = fsync, rename, fsync of the folder;
+ * then temporary ones of this very path whose writers are dead are removed. */
 typedef struct sdx_sink sdx_sink;
 sdx_status sdx_sink_create(const char *path, sdx_memory *memory, sdx_error *error, sdx_sink **out);
 sdx_status sdx_sink_write(sdx_sink *sink, const void *bytes, size_t size, sdx_error *error);

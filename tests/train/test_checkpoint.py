@@ -77,8 +77,12 @@ def resume_is_exact(tool):
     return f"{kills} of 4 killed on the way"
 
 
+def leftovers(tool):
+    return [name for name in os.listdir(tool.folder) if name.startswith("kill.safetensors.")]
+
+
 def kill_while_saving(tool):
-    """A checkpoint at every step; killed at random times, the file is always whole and can be resumed from."""
+    """A checkpoint at every step; killed at random times, the file is always whole, and the next save clears up."""
     model, data, config = pieces(tool)
     checkpoint = tool.path("kill.safetensors")
     words = ["--checkpoint", checkpoint, "--checkpoint-every", 1]
@@ -96,8 +100,10 @@ def kill_while_saving(tool):
         end = max(row["data_offsets"][1] for key, row in header.items() if key != "__metadata__")
         assert len(bytes_) == 8 + length + end, "the checkpoint is not whole"
     assert killed > 20, killed
-    left = [name for name in os.listdir(tool.folder) if name.startswith("kill.safetensors") and name != "kill.safetensors"]
-    return f"{killed} kills, {len(left)} temporary files left behind"
+    left = leftovers(tool)
+    finish(start(tool, model, data, {**config, "epochs": 1}, "kill", *words))
+    assert not leftovers(tool), f"temporary files stay behind: {leftovers(tool)}"
+    return f"{killed} kills, {len(left)} temporary files left behind, and gone after the next save"
 
 
 def refused(tool, name, words, *said):

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -242,6 +243,60 @@ static void a_relative_path(void **state) {
     assert_int_equal(chdir(before), 0);
 }
 
+/* A process that ends while it writes `path`; its number, which lives no more. */
+static pid_t killed_writer(const char *path) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        sdx_sink *sink = NULL;
+        _exit(sdx_sink_create(path, &memory, NULL, &sink) != SDX_OK);
+    }
+    int how = 0;
+    assert_int_equal(waitpid(child, &how, 0), child);
+    assert_int_equal(how, 0);
+    return child;
+}
+
+static void make_file(const char *name) {
+    FILE *file = fopen(in_folder(name), "w");
+    assert_non_null(file);
+    fclose(file);
+}
+
+/* What a killed writer left goes with the next whole file; everything whose name is not exactly such a one stays. */
+static void leftovers_go(void **state) {
+    (void)state;
+    char path[512];
+    snprintf(path, sizeof path, "%s", in_folder("out"));
+    pid_t dead = killed_writer(path);
+    killed_writer(in_folder("out2"));
+    killed_writer(in_folder("an.out"));
+    assert_int_equal(entries(), 3);
+    sdx_sink *other = NULL, *failed = NULL;
+    assert_int_equal(sdx_sink_create(path, &memory, NULL, &other), SDX_OK);
+    static const char *const patterns[] = {"out.%ld.tmp",    "out.%ld.1g.tmp", "out.%ld.1.tmp.x", "out.%ld..tmp",
+                                           "out.0%ld.1.tmp", "out..%ld.1.tmp", "out.%ldx.1.tmp",  "out.%ld.1"};
+    enum { N = sizeof patterns / sizeof patterns[0] };
+    char name[64];
+    for (int k = 0; k < N; k++) {
+        const char *at = strstr(patterns[k], "%ld");
+        snprintf(name, sizeof name, "%.*s%ld%s", (int)(at - patterns[k]), patterns[k], (long)dead, at + 3);
+        make_file(name);
+    }
+    snprintf(name, sizeof name, "out.%ld.abc.tmp", (long)dead);
+    assert_int_equal(symlink("out2", in_folder(name)), 0);
+    snprintf(name, sizeof name, "out.%ld.abd.tmp", (long)dead);
+    assert_int_equal(mkdir(in_folder(name), 0700), 0);
+    assert_int_equal(sdx_sink_create(path, &memory, NULL, &failed), SDX_OK);
+    sdx_sink_discard(failed);
+    assert_int_equal(entries(), 3 + 1 + N + 2); /* a file that is given up clears nothing */
+    put(path, "whole");
+    assert_int_equal(entries(), 1 + 2 + 1 + N + 2); /* `out` came, its leftover went */
+    assert_int_equal(sdx_sink_write(other, "later", 5, NULL), SDX_OK);
+    assert_int_equal(sdx_sink_commit(other, NULL), SDX_OK);
+    holds(path, "later");
+}
+
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -253,6 +308,7 @@ int main(void) {
         IN_FOLDER(sinks_refuse),
         IN_FOLDER(links_and_rights_stay),
         IN_FOLDER(a_relative_path),
+        IN_FOLDER(leftovers_go),
         IN_FOLDER(a_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
