@@ -75,14 +75,18 @@ static sdx_status matmul_infer(sdx_infer *infer, const void *params) {
     return sdx_matmul_infer(infer, 0, 1);
 }
 
+static size_t product_scratch(const sdx_product *product, int threads) {
+    int64_t batch = 1;
+    for (int d = 0; d < product->batch_rank; d++) batch *= product->batch_dim[d];
+    return sdx_product_scratch(product->dtype, batch, product->m, product->n, product->k, false, false, threads);
+}
+
 static size_t matmul_scratch(const sdx_infer *infer, const void *params) {
     (void)params;
     sdx_matmul_side a = side_of_type(infer->in[0]), b = side_of_type(infer->in[1]);
     sdx_product product = {.dtype = infer->in[0]->dtype};
     sdx_matmul_describe(&product, &a, &b);
-    int64_t batch = 1;
-    for (int d = 0; d < product.batch_rank; d++) batch *= product.batch_dim[d];
-    return sdx_product_scratch(product.dtype, batch, product.m, product.n, product.k, false, false, infer->threads);
+    return product_scratch(&product, infer->threads);
 }
 
 static sdx_status matmul_compute(sdx_compute *compute, const void *params) {
@@ -125,6 +129,12 @@ static void grad_of_rows(sdx_grad *grad, int rank) {
     if (grad->needed[1]) grad->dX[1] = sdx_emit_int(patch, "Gemm", rows(patch, A, rank), dY, "transA", 1);
 }
 
+static sdx_id turned_product(sdx_patch *patch, sdx_id a, sdx_id b, const char *which) {
+    sdx_node *node = sdx_patch_node(patch, "sdx", "TurnedMatMul", 2, (sdx_id[]){a, b}, 1);
+    sdx_patch_int(patch, node, which, 1);
+    return node->out[0];
+}
+
 /* dA = dY B^T, dB = A^T dY; a vector is first made the matrix it stands for. */
 static sdx_status matmul_grad(sdx_grad *grad, const void *params) {
     (void)params;
@@ -139,10 +149,10 @@ static sdx_status matmul_grad(sdx_grad *grad, const void *params) {
         return patch->status;
     }
     const bool row = a == 1, column = b == 1;
-    if (column) B = unsqueezed(patch, B, 1), dY = unsqueezed(patch, dY, -1), b = 2;
-    if (row) A = unsqueezed(patch, A, 0), dY = unsqueezed(patch, dY, -2), a = 2;
-    if (grad->needed[0]) grad->dX[0] = sdx_emit2(patch, "MatMul", dY, turned(patch, B, b));
-    if (grad->needed[1]) grad->dX[1] = sdx_emit2(patch, "MatMul", turned(patch, A, a), dY);
+    if (column) B = unsqueezed(patch, B, 1), dY = unsqueezed(patch, dY, -1);
+    if (row) A = unsqueezed(patch, A, 0), dY = unsqueezed(patch, dY, -2);
+    if (grad->needed[0]) grad->dX[0] = turned_product(patch, dY, B, "transB");
+    if (grad->needed[1]) grad->dX[1] = turned_product(patch, A, dY, "transA");
     if (column && grad->needed[1])
         grad->dX[1] = sdx_emit2(patch, "Squeeze", grad->dX[1], sdx_patch_i64s(patch, (int64_t[]){-1}, 1));
     if (row && grad->needed[0])
@@ -161,3 +171,84 @@ const sdx_op sdx_op_MatMul = {
     .scratch = matmul_scratch,
     .compute = matmul_compute,
     .grad = matmul_grad};
+
+/* ---- TurnedMatMul: matrices read the other way round, of which gradients would need copies ----------------------- */
+
+typedef struct turned_params {
+    bool turn[2];
+} turned_params;
+
+static sdx_status turned_bind(sdx_bind *bind, void *params) {
+    turned_params *p = params;
+    p->turn[0] = sdx_bind_int(bind, "transA") != 0;
+    p->turn[1] = sdx_bind_int(bind, "transB") != 0;
+    return SDX_OK;
+}
+
+static sdx_type turned_type(const sdx_type *type, bool turn) {
+    sdx_type out = *type;
+    if (!turn || type->rank < 2) return out;
+    out.dim[type->rank - 2] = type->dim[type->rank - 1];
+    out.dim[type->rank - 1] = type->dim[type->rank - 2];
+    return out;
+}
+
+static sdx_status turned_infer(sdx_infer *infer, const void *params) {
+    const turned_params *p = params;
+    const sdx_type a = turned_type(infer->in[0], p->turn[0]), b = turned_type(infer->in[1], p->turn[1]);
+    const sdx_type *in[2] = {&a, &b};
+    sdx_infer own = *infer;
+    own.in = in;
+    return sdx_matmul_infer(&own, 0, 1);
+}
+
+static void turned_describe(sdx_product *product, const turned_params *p, const sdx_type *ta, const sdx_type *tb) {
+    const sdx_type a = turned_type(ta, p->turn[0]), b = turned_type(tb, p->turn[1]);
+    const sdx_matmul_side sides[2] = {side_of_type(&a), side_of_type(&b)};
+    if (p->turn[0])
+        sdx_matmul_batches(product, &sides[0], &sides[1]);
+    else
+        sdx_matmul_describe(product, &sides[0], &sides[1]);
+    if (p->turn[0] && a.rank > 1) product->a.line_step = 1, product->a.k_step = product->m;
+    if (p->turn[1] && b.rank > 1) product->b.line_step = product->k, product->b.k_step = 1;
+}
+
+static size_t turned_scratch(const sdx_infer *infer, const void *params) {
+    sdx_product product = {.dtype = infer->in[0]->dtype};
+    turned_describe(&product, params, infer->in[0], infer->in[1]);
+    return product_scratch(&product, infer->threads);
+}
+
+static sdx_status turned_compute(sdx_compute *compute, const void *params) {
+    const sdx_type a = sdx_type_of_tensor(compute->in[0]), b = sdx_type_of_tensor(compute->in[1]);
+    sdx_product product = {.dtype = a.dtype, .alpha = 1, .beta = 1, .c = compute->out[0]->data};
+    turned_describe(&product, params, &a, &b);
+    product.a.data = compute->in[0]->data;
+    product.b.data = compute->in[1]->data;
+    return sdx_product_run(compute, &product, compute->scratch);
+}
+
+static sdx_status turned_expand(sdx_patch *patch, const sdx_node *node, const void *params) {
+    const turned_params *p = params;
+    sdx_id in[2];
+    for (int k = 0; k < 2; k++) {
+        const int rank = sdx_grad_type(patch, node->in[k])->rank;
+        if (rank < 0) return sdx_fail(patch->error, SDX_UNSUPPORTED, "the ranks of 'A' and 'B' must be known");
+        in[k] = p->turn[k] && rank > 1 ? turned(patch, node->in[k], rank) : node->in[k];
+    }
+    sdx_patch_replace(patch, node->out[0], sdx_emit2(patch, "MatMul", in[0], in[1]));
+    sdx_patch_remove(patch, node);
+    return patch->status;
+}
+
+const sdx_op sdx_op_TurnedMatMul = {
+    .domain = "sdx",
+    .name = "TurnedMatMul",
+    .versions = (const sdx_op_version[]){{1, "A:T B:T -> Y:T", "T=" SDX_T_FLOAT_BF, "transA:int=0 transB:int=0"}, {0}},
+    .params_size = sizeof(turned_params),
+    .bind = turned_bind,
+    .infer = turned_infer,
+    .scratch = turned_scratch,
+    .compute = turned_compute,
+    .expand = turned_expand,
+    .flags = SDX_OP_INTERNAL};
