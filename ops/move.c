@@ -3,13 +3,15 @@
  * and a dense innermost run becomes one wide element. What remains is copied line by line, or, where source and target
  * are dense along different dimensions, tile by tile. */
 #include "ops/move.h"
+#include "ops/kernels/kernels.h"
 #include <inttypes.h>
 
 enum {
     TILE = 32,             /* elements */
-    WIDE = 256,            /* the same where there are few rows */
+    WIDE = 256,            /* the same where there are few across */
     LINE_BYTES = 64 << 10, /* a long line */
     LINE = 64,             /* a cache line */
+    WAYS = 8,              /* lines that may fall on each other */
     FOLD = 2048            /* half an L1 way */
 };
 
@@ -19,6 +21,8 @@ typedef struct job {
     int64_t step, blocks; /* the innermost dimension is cut into `blocks` pieces of `step` */
     int across;           /* tiles: the dimension along which the source is dense; else -1 */
     int64_t across_step, across_blocks;
+    bool words, folds; /* tiles of aligned elements of four bytes; target lines that fall on each other in the cache */
+    const sdx_kernels *kernels;
 } job;
 
 static void merge(sdx_move *box) {
@@ -80,50 +84,27 @@ static void copy_line(size_t size, int64_t n, unsigned char *to, int64_t to_step
     }
 }
 
-typedef uint32_t word4 __attribute__((vector_size(16)));
-
-/* 4 x 4 words: to[j][i] = from[i][j]. */
-static void transpose_words(unsigned char *to, int64_t to_step, const unsigned char *from, int64_t from_step) {
-    word4 row[4], half[4];
-    for (int i = 0; i < 4; i++) memcpy(&row[i], from + i * from_step, sizeof row[i]);
-    half[0] = __builtin_shufflevector(row[0], row[1], 0, 4, 1, 5);
-    half[1] = __builtin_shufflevector(row[0], row[1], 2, 6, 3, 7);
-    half[2] = __builtin_shufflevector(row[2], row[3], 0, 4, 1, 5);
-    half[3] = __builtin_shufflevector(row[2], row[3], 2, 6, 3, 7);
-    row[0] = __builtin_shufflevector(half[0], half[2], 0, 1, 4, 5);
-    row[1] = __builtin_shufflevector(half[0], half[2], 2, 3, 6, 7);
-    row[2] = __builtin_shufflevector(half[1], half[3], 0, 1, 4, 5);
-    row[3] = __builtin_shufflevector(half[1], half[3], 2, 3, 6, 7);
-    for (int j = 0; j < 4; j++) memcpy(to + j * to_step, &row[j], sizeof row[j]);
-}
-
 /* rows x columns elements: the source is dense along columns, the target along rows. */
-static void copy_direct(size_t size, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
+static void copy_direct(const job *j, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
                         const unsigned char *from, int64_t from_step) {
-    int64_t done_rows = 0, width = (int64_t)size;
-    if (size == 4)
-        for (; done_rows + 4 <= rows; done_rows += 4) {
-            int64_t c = 0;
-            for (; c + 4 <= columns; c += 4)
-                transpose_words(to + c * to_step + done_rows * 4, to_step, from + done_rows * from_step + c * 4,
-                                from_step);
-            for (; c < columns; c++)
-                copy_line(4, 4, to + c * to_step + done_rows * 4, 4, from + done_rows * from_step + c * 4, from_step);
-        }
+    const int64_t width = (int64_t)j->box.size;
+    if (j->words) {
+        j->kernels->turn_32(from, from_step / width, rows, columns, to, to_step / width);
+        return;
+    }
     for (int64_t c = 0; c < columns; c++)
-        copy_line(size, rows - done_rows, to + c * to_step + done_rows * width, width,
-                  from + done_rows * from_step + c * width, from_step);
+        copy_line(j->box.size, rows, to + c * to_step, width, from + c * width, from_step);
 }
 
 /* Where the lines of the target fall on each other in the cache, they are put together elsewhere and written whole. */
-static void copy_staged(size_t size, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
+static void copy_staged(const job *j, int64_t rows, int64_t columns, unsigned char *to, int64_t to_step,
                         const unsigned char *from, int64_t from_step) {
     unsigned char staged[LINE * TILE] __attribute__((uninitialized)); /* every byte that is read is written before */
-    int64_t width = (int64_t)size, side = LINE / width < TILE ? LINE / width : TILE;
+    int64_t width = (int64_t)j->box.size, side = LINE / width < TILE ? LINE / width : TILE;
     for (int64_t r = 0; r < rows; r += side)
         for (int64_t c = 0; c < columns; c += side) {
             int64_t high = rows - r < side ? rows - r : side, wide = columns - c < side ? columns - c : side;
-            copy_direct(size, high, wide, staged, LINE, from + r * from_step + c * width, from_step);
+            copy_direct(j, high, wide, staged, LINE, from + r * from_step + c * width, from_step);
             const bool whole = high * width == LINE;
             for (int64_t k = 0; k < wide; k++) {
                 unsigned char *line = to + (c + k) * to_step + r * width;
@@ -195,12 +176,11 @@ static void run_tiles(void *argument, int64_t begin, int64_t end, int worker) {
     walk w;
     walk_seek(j, begin / per_box, &w);
     for (int64_t i = begin; i < end; i++) {
-        int64_t row = i % j->blocks * TILE, column = i % per_box / j->blocks * j->across_step;
-        int64_t rows = box->dim[inner] - row < TILE ? box->dim[inner] - row : TILE;
+        int64_t row = i % j->blocks * j->step, column = i % per_box / j->blocks * j->across_step;
+        int64_t rows = box->dim[inner] - row < j->step ? box->dim[inner] - row : j->step;
         int64_t left = box->dim[across] - column, columns = left < j->across_step ? left : j->across_step;
-        bool folds = box->to[across] % FOLD == 0 && box->size <= 8;
-        (folds ? copy_staged : copy_direct)(
-            box->size, rows, columns, w.to + column * box->to[across] + row * box->to[inner], box->to[across],
+        (j->folds ? copy_staged : copy_direct)(
+            j, rows, columns, w.to + column * box->to[across] + row * box->to[inner], box->to[across],
             w.from + row * box->from[inner] + column * box->from[across], box->from[inner]);
         if ((i + 1) % per_box == 0) walk_next(j, &w);
     }
@@ -214,6 +194,12 @@ static int find_across(const sdx_move *box) {
     for (int d = 0; d < inner; d++)
         if (box->from[d] == (int64_t)box->size && box->dim[d] >= 4) return d;
     return -1;
+}
+
+/* The table's kernel reads and writes elements in their places. */
+static bool is_words(const job *j) {
+    const sdx_move *box = &j->box;
+    return box->size == 4 && (uintptr_t)box->source % 4 == 0 && (uintptr_t)box->target % 4 == 0;
 }
 
 sdx_status sdx_move_run(sdx_compute *compute, const sdx_move *move) {
@@ -231,11 +217,17 @@ sdx_status sdx_move_run(sdx_compute *compute, const sdx_move *move) {
     int64_t width = (int64_t)box->size, outer = sdx_dims_product(box->dim, 0, inner);
     j.across = find_across(box);
     if (j.across >= 0) {
-        j.blocks = (box->dim[inner] + TILE - 1) / TILE;
+        j.kernels = compute->kernels;
+        j.words = is_words(&j);
+        j.folds = box->to[j.across] % FOLD == 0 && box->size <= 8 && box->dim[j.across] > WAYS;
+        j.step = box->dim[j.across] <= TILE ? WIDE : TILE;
+        j.blocks = (box->dim[inner] + j.step - 1) / j.step;
         j.across_step = box->dim[inner] <= TILE ? WIDE : TILE;
         j.across_blocks = (box->dim[j.across] + j.across_step - 1) / j.across_step;
+        int64_t tile = (j.step < box->dim[inner] ? j.step : box->dim[inner]) *
+                       (j.across_step < box->dim[j.across] ? j.across_step : box->dim[j.across]);
         int64_t tiles = outer / box->dim[j.across] * j.blocks * j.across_blocks;
-        return sdx_for(compute, tiles, sdx_grain(TILE * j.across_step * width), run_tiles, &j);
+        return sdx_for(compute, tiles, sdx_grain(tile * width), run_tiles, &j);
     }
     j.step = LINE_BYTES / width > 1 ? LINE_BYTES / width : 1;
     if (j.step > box->dim[inner]) j.step = box->dim[inner];

@@ -110,6 +110,46 @@ static void store_f8(const sdx_cast *cast, const float *x, uint8_t *y, int64_t n
 STORE_INTEGER(store_i64, int64_t)
 STORE_INTEGER(store_u64, uint64_t)
 
+/* All of a magnitude whose bits are below `bound`: NaN and infinities never are. */
+static bool all_below(const float *x, int64_t n, int32_t bound) {
+    int32_t outside = 0;
+    for (int64_t i = 0; i < n; i++) {
+        int32_t bits = 0;
+        memcpy(&bits, x + i, sizeof bits);
+        outside |= (bits & INT32_MAX) >= bound;
+    }
+    return !outside;
+}
+
+/* The bits of the f32 from which on a conversion has to saturate; 0: the plain one is not for this type. */
+static int32_t bound_of(sdx_dtype to) {
+    const bool small = to == SDX_I8 || to == SDX_U8 || to == SDX_I16 || to == SDX_U16 || to == SDX_I32;
+    return small ? 0x4f000000 /* 2^31 */ : to == SDX_I64 ? 0x5f000000 /* 2^63 */ : 0;
+}
+
+/* Integers from f32 below that bound, where the plain conversion is defined. */
+static void plain_from_f32(sdx_dtype to, const float *x, void *y, int64_t n) {
+    switch ((int)to) {
+    case SDX_I8:
+    case SDX_U8: EACH(uint8_t, float, (uint32_t)(int32_t)v);
+    case SDX_I16:
+    case SDX_U16: EACH(uint16_t, float, (uint32_t)(int32_t)v);
+    case SDX_I32: EACH(int32_t, float, v);
+    default: EACH(int64_t, float, v);
+    }
+}
+
+/* f32 from integers whose every value it holds. */
+static bool holds(sdx_dtype from) { return from == SDX_BOOL || from == SDX_I8 || from == SDX_U8; }
+
+static void f32_from_bytes(sdx_dtype from, const void *x, float *y, int64_t n) {
+    switch ((int)from) {
+    case SDX_BOOL: EACH(float, uint8_t, v != 0);
+    case SDX_I8: EACH(float, int8_t, v);
+    default: EACH(float, uint8_t, v);
+    }
+}
+
 /* Results of integer kind from f32 or f64; false: another kind. */
 #define STORE_WHOLE(name, type)                                                                                        \
     static void name(const sdx_cast *cast, const type *x, void *y, int64_t n) {                                        \
@@ -133,7 +173,10 @@ STORE_WHOLE(whole_from_f32, float)
 STORE_WHOLE(whole_from_f64, double)
 
 static void store_f32(const sdx_kernels *kernels, const sdx_cast *cast, const float *x, void *y, int64_t n) {
-    if (sdx_dtype_class(cast->to) != SDX_CLASS_FLOAT)
+    const int32_t bound = bound_of(cast->to);
+    if (bound && all_below(x, n, bound))
+        plain_from_f32(cast->to, x, y, n);
+    else if (sdx_dtype_class(cast->to) != SDX_CLASS_FLOAT)
         whole_from_f32(cast, x, y, n);
     else if (cast->to == SDX_F64)
         EACH(double, float, v);
@@ -174,6 +217,8 @@ static void cast_block(const sdx_kernels *kernels, const sdx_cast *cast, sdx_dty
         store_f64(cast, x, y, n);
     else if (from == SDX_F32)
         store_f32(kernels, cast, x, y, n);
+    else if (cast->to == SDX_F32 && holds(from))
+        f32_from_bytes(from, x, y, n);
     else if (from == SDX_U64)
         store_u64(cast, x, y, n);
     else if (from == SDX_I64)

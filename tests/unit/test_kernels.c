@@ -96,6 +96,24 @@ static void packing(void **unused) {
     each_level(packing_at);
 }
 
+static void turning_at(const sdx_kernels *kernels) {
+    enum { MOST = 27, WIDE = 40 };
+    uint32_t x[MOST * WIDE], y[MOST * WIDE];
+    for (uint32_t k = 0; k < MOST * WIDE; k++) x[k] = k + 1;
+    for (int64_t rows = 0; rows < MOST; rows++)
+        for (int64_t columns = 0; columns < MOST; columns++) {
+            memset(y, 0xff, sizeof y);
+            kernels->turn_32(x, WIDE, rows, columns, y, WIDE);
+            for (int64_t c = 0; c < MOST; c++)
+                for (int64_t r = 0; r < WIDE; r++)
+                    assert_int_equal(y[c * WIDE + r], r < rows && c < columns ? x[r * WIDE + c] : UINT32_MAX);
+        }
+}
+static void turning(void **unused) {
+    (void)unused;
+    each_level(turning_at);
+}
+
 static void gathering_at(const sdx_kernels *kernels) {
     float x[ROOM], y[ROOM];
     uint16_t narrow[ROOM];
@@ -314,9 +332,10 @@ static void pool_match(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pool_match), cmocka_unit_test(filled),     cmocka_unit_test(conversions),
-        cmocka_unit_test(packing),    cmocka_unit_test(gathering),  cmocka_unit_test(depthwise),
-        cmocka_unit_test(pooling),    cmocka_unit_test(resampling), cmocka_unit_test(vectors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(pool_match),  cmocka_unit_test(filled),
+                                       cmocka_unit_test(conversions), cmocka_unit_test(packing),
+                                       cmocka_unit_test(turning),     cmocka_unit_test(gathering),
+                                       cmocka_unit_test(depthwise),   cmocka_unit_test(pooling),
+                                       cmocka_unit_test(resampling),  cmocka_unit_test(vectors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

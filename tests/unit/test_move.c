@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The movement engine against one element at a time: random boxes, strides and element sizes, one and many threads. */
+#include "ops/kernels/kernels.h"
 #include "ops/move.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,7 +82,8 @@ static void moves_like_one_at_a_time(void **state) {
         memset(found, 0, ROOM);
         naive(&move, expected);
         move.target = found;
-        sdx_compute compute = {.error = &error, .pool = i % 2 ? pool : NULL, .stop = &stop};
+        sdx_compute compute = {
+            .error = &error, .pool = i % 2 ? pool : NULL, .kernels = sdx_kernels_get(), .stop = &stop};
         assert_int_equal(sdx_move_run(&compute, &move), SDX_OK);
         if (memcmp(expected, found, ROOM) != 0)
             fail_msg("case %d (seed %u): size %zu, rank %d differs", i, seed, move.size, move.rank);
@@ -98,7 +100,7 @@ static void big_boxes(void **state) {
     static const int orders[][3] = {{0, 2, 1}, {2, 1, 0}, {1, 0, 2}, {2, 0, 1}};
     sdx_error error = {0};
     sdx_stop stop = {0};
-    sdx_compute compute = {.error = &error, .stop = &stop};
+    sdx_compute compute = {.error = &error, .kernels = sdx_kernels_get(), .stop = &stop};
     char *source = malloc(16 * ROOM), *expected = malloc(16 * ROOM), *found = malloc(16 * ROOM);
     if (!source || !expected || !found) fail_msg("no memory");
     for (int i = 0; i < 16 * ROOM; i++) source[i] = (char)draw(256);
