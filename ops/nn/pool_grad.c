@@ -5,6 +5,7 @@
 #include "ops/grad.h"
 #include "ops/lines.h"
 #include "ops/nn/pool.h"
+#include "runtime/base/half.h"
 #include <math.h>
 #include <string.h>
 
@@ -100,19 +101,18 @@ static bool halves(const sdx_pool_job *job) {
     return w->rank == 2;
 }
 
-static void give_halves(const sdx_pool_job *job, const float *x, const float *y, const float *v, float *to) {
+static void give_halves(const sdx_pool_job *job, const float *x, const float *y, const float *v, uint32_t *to) {
     const int64_t pitch = job->trimmed.window.in[1], columns = job->row;
     for (int64_t row = 0; row < job->rows; row++, x += 2 * pitch, to += 2 * pitch, y += columns, v += columns)
         for (int64_t o = 0; o < columns; o++) {
-            const float a = x[2 * o], b = x[2 * o + 1], c = x[pitch + 2 * o], d = x[pitch + 2 * o + 1];
-            const bool first = (a == y[o]) | (a != a), second = (!first) & ((b == y[o]) | (b != b));
-            const bool third = (!(first | second)) & ((c == y[o]) | (c != c));
-            const bool fourth = (!(first | second | third)) & ((d == y[o]) | (d != d));
-            const float all = v[o] + 0;
-            to[2 * o] = first ? all : 0;
-            to[2 * o + 1] = second ? all : 0;
-            to[pitch + 2 * o] = third ? all : 0;
-            to[pitch + 2 * o + 1] = fourth ? all : 0;
+            const float a = x[2 * o], b = x[2 * o + 1], c = x[pitch + 2 * o], d = x[pitch + 2 * o + 1], most = y[o];
+            const uint32_t first = 0u - (uint32_t)((a == most) | (a != a));
+            const uint32_t second = ~first & (0u - (uint32_t)((b == most) | (b != b)));
+            const uint32_t third = ~(first | second) & (0u - (uint32_t)((c == most) | (c != c)));
+            const uint32_t fourth = ~(first | second | third) & (0u - (uint32_t)((d == most) | (d != d)));
+            const uint32_t all = sdx_f32_bits(v[o] + 0);
+            to[2 * o] = all & first, to[2 * o + 1] = all & second;
+            to[pitch + 2 * o] = all & third, to[pitch + 2 * o + 1] = all & fourth;
         }
 }
 
