@@ -137,10 +137,23 @@ def usage():
                             (("bench", "add.onnx", "--runs", "x"), "'--runs'"), (("info",), "MODEL"),
                             (("info", "add.onnx", "--after=never"), "'never'"), (("check",), "MODEL"),
                             (("check", "add.onnx", "--freeze", "x"), "--train"), (("test",), "folder"),
-                            (("convert", "add.onnx"), "-o"),
+                            (("check", "add.onnx", "-c", "c.json"), "--train"),
+                            (("check", "add.onnx", "add.onnx", "--train"), "2 are given"),
+                            (("train",), "MODEL"), (("train", "add.onnx"), "--data"),
+                            (("train", "add.onnx", "--data", "ab.npz"), "-o OUT.onnx"),
+                            (("train", "add.onnx", "--data", "ab.npz", "-o", "x.onnx", "--resume"), "--checkpoint"),
+                            (("train", "add.onnx", "--checkpoint-every", "often"), "'--checkpoint-every'"),
+                            (("train", "add.onnx", "--data"), "'--data' wants"), (("train", "a", "b"), "2 are given"),
+                            (("train", "add.onnx", "--epochs", "3"), "'--epochs'"),
+                            (("eval",), "MODEL"), (("eval", "add.onnx"), "--data"), (("eval", "a", "b"), "2 are given"),
+                            (("eval", "add.onnx", "-o", "x.onnx"), "'-o'"),
+                            (("gradcheck",), "MODEL"), (("gradcheck", "a", "b"), "2 are given"),
+                            (("gradcheck", "add.onnx", "--shape"), "'--shape' wants"),
+                            (("convert",), "MODEL"), (("convert", "a", "b", "-o", "c"), "2 are given"),
+                            (("convert", "add.onnx", "-o"), "'-o' wants"), (("convert", "add.onnx"), "-o"),
                             (("convert", "add.onnx", "-o", "x.onnx", "--external-data", "a/b"), "'a/b'")):
         expect("usage " + " ".join(arguments), arguments, USAGE, "sardonyx: usage: ", word)
-    for command in ("info", "check", "run", "test", "bench", "convert"):
+    for command in ("info", "check", "run", "test", "bench", "convert", "train", "eval", "gradcheck"):
         expect(f"help of {command}", (command, "--help"), DONE, f"usage: sardonyx {command}", "--memory-limit")
     expect("help", ("--help",), DONE, "Exit status")
     expect("version", ("--version",), DONE, ".")
@@ -157,7 +170,8 @@ def manual():
 
 
 def models():
-    for command in (("info",), ("check", "--train"), ("run",), ("bench", "--runs", "1"), ("convert", "-o", "out.onnx")):
+    for command in (("info",), ("check", "--train"), ("run",), ("bench", "--runs", "1"), ("convert", "-o", "out.onnx"),
+                    ("gradcheck",), ("eval", "--data", "ab.npz"), ("train", "--data", "ab.npz", "-o", "out.onnx")):
         for file, status, words in (("missing.onnx", REFUSED, ("missing.onnx", "No such file")),
                                     ("folder", REFUSED, ("folder", "is a folder")),
                                     ("pipe.onnx", REFUSED, ("pipe.onnx", "not a regular file")),

@@ -7,10 +7,11 @@
 
     trainer = sardonyx.Trainer("model.onnx", {"optimizer": {"kind": "adam", "lr": 1e-3}})
     print(trainer.step({"x": array, "y": labels}).loss)
+    trainer.fit({"x": arrays, "y": labels}, progress=lambda now: print(now.epoch, now.loss))
     trainer.export("trained.onnx")
 """
 from sardonyx._library import SardonyxError
 from sardonyx._session import InferenceSession, NodeArg, version
-from sardonyx._trainer import Parameter, StepResult, Trainer
+from sardonyx._trainer import Parameter, Progress, StepResult, Trainer
 
-__all__ = ["InferenceSession", "NodeArg", "Parameter", "SardonyxError", "StepResult", "Trainer", "version"]
+__all__ = ["InferenceSession", "NodeArg", "Parameter", "Progress", "SardonyxError", "StepResult", "Trainer", "version"]
