@@ -109,7 +109,8 @@ def same_words(tool):
     both("unknown key", ["'epoch'"], {"epoch": 3})
     both("wrong type", ["optimizer.lr"], {"optimizer": {"kind": "adam", "lr": "high"}})
     both("columns", ["'x'", "5", "6"], x=X[:, :5])
-    both("element type", ["'x'"], x=X.astype(numpy.float64))
+    wide = {"x": X.astype(numpy.float64), "y": Y}  # the command line converts, and says so
+    refused(["'x'", "f64"], lambda: sardonyx.Trainer(path, CONFIG).fit(wide))
     both("samples", ["99", "100"], y=Y[:99])
     both("policy", ["bad_step", "ignore"], {"bad_step": "ignore"})
     both("blows up", ["step 2", "not finite", "nothing has changed"],
