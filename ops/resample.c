@@ -22,7 +22,7 @@ size_t sdx_bands_size(int64_t out, int64_t most, sdx_dtype work, bool lanes) {
     size_t cells = 0, each = sdx_dtype_size(work) + (lanes ? sizeof(int32_t) + sdx_dtype_size(work) : 0), bytes = 0;
     if (!sdx_size_mul((size_t)out, (size_t)most, &cells) || !sdx_size_mul(cells, each, &bytes)) return SIZE_MAX;
     if (!sdx_size_mul((size_t)out, 2 * sizeof(int64_t), &cells) || !sdx_size_add(bytes, cells, &bytes)) return SIZE_MAX;
-    return sdx_size_add(bytes, 5 * SDX_ALIGNMENT, &bytes) ? bytes : SIZE_MAX;
+    return sdx_size_add(bytes, 6 * SDX_ALIGNMENT, &bytes) ? sdx_align(bytes - SDX_ALIGNMENT) : SIZE_MAX;
 }
 
 static void *take(char **room, size_t size) {
