@@ -262,8 +262,36 @@ PLANE(double)
 PLANE_INTEGER(int8_t)
 PLANE_INTEGER(uint8_t)
 
+bool sdx_pool_halves(const sdx_pool_job *job) {
+    const sdx_window *w = &job->trimmed.window;
+    for (int d = 0; d < w->rank; d++)
+        if (w->kernel[d] != 2 || w->stride[d] != 2 || w->dilation[d] != 1 || w->begin[d] != 0 ||
+            w->out[d] > w->in[d] / 2)
+            return false;
+    return w->rank == 2;
+}
+
+static float larger(float a, float b) { return a > b ? a : b; }
+static float first_nan(float a, float b) { return a != a || a > b ? a : b; }
+
+enum { SHORT_ROW = 32 }; /* longer ones are faster by vectors */
+
+/* In the order of the rows of the table: the same zeros, the same NaN. */
+static void halve_plane(const sdx_pool_job *job, const float *x, float *y) {
+    const int64_t pitch = job->trimmed.window.in[1];
+    for (int64_t row = 0; row < job->rows; row++, x += 2 * pitch, y += job->row)
+        for (int64_t o = 0; o < job->row; o++) {
+            const float a = x[2 * o], b = x[2 * o + 1], c = x[pitch + 2 * o], d = x[pitch + 2 * o + 1];
+            y[o] = larger(larger(a, c), larger(b, d));
+            if (__builtin_isunordered(a, b) || __builtin_isunordered(c, d))
+                y[o] = first_nan(first_nan(a, c), first_nan(b, d));
+        }
+}
+
 static void f32_plane(const sdx_pool_job *job, const float *x, float *y, int64_t *index, int64_t start, char *own) {
-    if (job->table && !index)
+    if (job->halves && !index)
+        halve_plane(job, x, y);
+    else if (job->table && !index)
         table_plane(job, x, y, own + job->wide_x + job->wide_y);
     else
         plane_float(job, x, y, index, start);
@@ -307,6 +335,7 @@ sdx_status sdx_pooling_run(sdx_compute *compute, const sdx_pooling *pooling, voi
     job.kernels = compute->kernels;
     job.scratch = scratch;
     job.counts = scratch;
+    job.halves = pooling->kind == SDX_POOL_MAX && job.row <= SHORT_ROW && sdx_pool_halves(&job);
     if (job.table && pooling->kind == SDX_POOL_AVERAGE)
         for (int64_t o = 0; o < job.row; o++) job.counts[o] = (float)count_along(&job, pooling->window.rank - 1, o);
     const int64_t cost = job.out_plane * job.outer_taps * job.trimmed.window.kernel[pooling->window.rank - 1];

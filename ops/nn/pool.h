@@ -41,7 +41,7 @@ typedef struct sdx_pool_job {
     int64_t step[SDX_MAX_SPATIAL];                       /* row-major steps of x */
     int64_t column_step[SDX_MAX_SPATIAL];                /* of a column-major index */
     double count;                                        /* places of every window; 0: they differ */
-    bool table;                                          /* rows are the table's */
+    bool table, halves;                                  /* rows are the table's; windows of 2 by 2, of maxima */
     float *counts;                                       /* of the last dimension, by output, when they differ */
     char *scratch;                                       /* `counts`, then what each worker has */
     size_t wide_x, wide_y, places, line, shared;         /* bytes of a worker's planes, row offsets, line; of counts */
@@ -50,6 +50,9 @@ typedef struct sdx_pool_job {
 static inline bool sdx_pool_is_narrow(sdx_dtype dtype) { return dtype == SDX_F16 || dtype == SDX_BF16; }
 /* All but kernels and scratch; false: too large. */
 bool sdx_pool_set_up(const sdx_pooling *pooling, sdx_pool_job *job);
+
+/* Windows of 2 by 2 side by side, as most networks have them. */
+bool sdx_pool_halves(const sdx_pool_job *job);
 
 /* Where the places of one row of outputs lie, without the last dimension. */
 typedef struct sdx_pool_place {

@@ -90,17 +90,7 @@ static void give_row_double(const sdx_pool_job *job, int64_t row, const double *
     })
 }
 
-/* Windows of 2 by 2 side by side, as most networks have them: all of two rows of X is written, nothing is added up.
- * A sum with 0, as elsewhere, so that -0 comes out the same. */
-static bool halves(const sdx_pool_job *job) {
-    const sdx_window *w = &job->trimmed.window;
-    for (int d = 0; d < w->rank; d++)
-        if (w->kernel[d] != 2 || w->stride[d] != 2 || w->dilation[d] != 1 || w->begin[d] != 0 ||
-            w->out[d] > w->in[d] / 2)
-            return false;
-    return w->rank == 2;
-}
-
+/* All of two rows of X is written, nothing is added up. A sum with 0, as elsewhere, so that -0 comes out the same. */
 static void give_halves(const sdx_pool_job *job, const float *x, const float *y, const float *v, uint32_t *to) {
     const int64_t pitch = job->trimmed.window.in[1], columns = job->row;
     for (int64_t row = 0; row < job->rows; row++, x += 2 * pitch, to += 2 * pitch, y += columns, v += columns)
@@ -214,7 +204,7 @@ static sdx_status run(sdx_compute *compute, const sdx_pooling *pooling, back_job
     job->all.to = compute->out[0]->data;
     job->scratch = compute->scratch;
     const sdx_window *w = &job->walk.trimmed.window;
-    job->halves = halves(&job->walk);
+    job->halves = sdx_pool_halves(&job->walk);
     job->uncovered = job->walk.in_plane != 4 * job->walk.out_plane;
     const int64_t cost = job->walk.in_plane + 2 * job->walk.out_plane * sdx_window_product(w->kernel, w->rank);
     return sdx_for(compute, pooling->planes, sdx_grain(cost), run_planes, job);
