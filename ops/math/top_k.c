@@ -89,9 +89,21 @@ typedef struct top_k_job {
     sdx_tensor *values, *indices;
 } top_k_job;
 
+/* From i on, the first f32 that may be better than entry `worst`: what is ordered behind it needs no key. */
+static int64_t skip_f32(const top_k_job *job, const char *x, int64_t i, int64_t worst) {
+    const float *line = (const float *)(const void *)x, limit = line[worst * job->inner];
+    if (job->smallest)
+        while (i < job->n && line[i * job->inner] >= limit) i++;
+    else
+        while (i < job->n && line[i * job->inner] <= limit) i++;
+    return i;
+}
+
 static void select_line(const top_k_job *job, const char *x, entry *heap) {
     size_t step = (size_t)job->inner * sdx_dtype_size(job->x->dtype);
+    const bool single = job->x->dtype == SDX_F32;
     for (int64_t i = 0; i < job->n; i++) {
+        if (single && i >= job->k && (i = skip_f32(job, x, i, heap[0].index)) == job->n) break;
         uint64_t key = sdx_order_key(job->x->dtype, x + (size_t)i * step);
         entry next = {job->smallest ? key : ~key, i};
         if (i < job->k) {

@@ -201,6 +201,18 @@ static int64_t places_of(const sdx_pool_job *job, const int64_t *out, int64_t *p
     return n;
 }
 
+/* Whether all rows of those windows are in the input; *base: where the first begins. */
+static bool whole_places(const sdx_pool_job *job, const int64_t *out, int64_t *base) {
+    const sdx_window *w = &job->pooling->window;
+    *base = 0;
+    for (int d = 0; d < w->rank - 1; d++) {
+        const int64_t at = out[d] * w->stride[d] - w->begin[d];
+        if (at < 0 || at + (w->kernel[d] - 1) * w->dilation[d] >= w->in[d]) return false;
+        *base += at * job->step[d];
+    }
+    return true;
+}
+
 /* A plane by the rows of the table; `own` holds a worker's offsets and line. */
 static void table_plane(const sdx_pool_job *job, const float *x, float *y, char *own) {
     const sdx_window *w = &job->pooling->window;
@@ -219,8 +231,14 @@ static void table_plane(const sdx_pool_job *job, const float *x, float *y, char 
                       .n = job->row,
                       .line = (float *)(void *)(own + job->places)};
     int64_t out[SDX_MAX_SPATIAL] = {0}; /* where the row lies in the output */
+    int64_t base = 0, first = -1;       /* of a whole window; of the one that `places` are for, or -1 */
     for (int64_t row = 0; row < job->rows; row++, y += job->row) {
-        r.n_rows = places_of(job, out, places);
+        const bool whole = whole_places(job, out, &base);
+        if (!whole || first < 0) {
+            r.n_rows = places_of(job, out, places);
+            first = whole ? base : -1;
+        }
+        r.x = whole ? x + (base - first) : x;
         for (int d = inner - 1; d >= 0 && ++out[d] == w->out[d]; d--) out[d] = 0;
         r.y = y;
         (average ? job->kernels->pool_sum_row_f32 : job->kernels->pool_max_row_f32)(&r);

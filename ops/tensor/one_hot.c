@@ -50,6 +50,30 @@ typedef struct one_hot_job {
     char *out;
 } one_hot_job;
 
+/* n times the same element. */
+static void fill(char *to, const char *value, size_t size, int64_t n) {
+    const size_t bytes = (size_t)n * size;
+    memcpy(to, value, size);
+    for (size_t done = size; done < bytes; done *= 2) memcpy(to + done, to, done < bytes - done ? done : bytes - done);
+}
+
+/* Along the last dimension: entries are indices, a row of `depth` elements each. */
+static void one_hot_lines(void *argument, int64_t begin, int64_t end, int worker) {
+    (void)worker;
+    const one_hot_job *job = argument;
+    const size_t index_size = sdx_dtype_size(job->indices->dtype);
+    for (int64_t row = begin; row < end; row++) {
+        char *to = job->out + (size_t)(row * job->depth) * job->size;
+        int64_t index = 0;
+        sdx_convert(NULL, job->indices->dtype, (const char *)job->indices->data + (size_t)row * index_size, SDX_I64,
+                    &index, 1);
+        fill(to, job->values, job->size, job->depth);
+        if (index < 0) index += job->depth;
+        if (index >= 0 && index < job->depth)
+            memcpy(to + (size_t)index * job->size, job->values + job->size, job->size);
+    }
+}
+
 /* Entries are (outer, depth) pairs: a row of `inner` elements each. */
 static void one_hot_rows(void *argument, int64_t begin, int64_t end, int worker) {
     (void)worker;
@@ -81,6 +105,8 @@ static sdx_status one_hot_compute(sdx_compute *compute, const void *params) {
     if (out->count == 0) return SDX_OK;
     job.inner = sdx_dims_product(indices->dim, axis, rank);
     job.out = out->data;
+    if (job.inner == 1)
+        return sdx_for(compute, out->count / job.depth, sdx_grain(job.depth * (int64_t)job.size), one_hot_lines, &job);
     return sdx_for(compute, out->count / job.inner, sdx_grain(job.inner * 8), one_hot_rows, &job);
 }
 
