@@ -285,6 +285,11 @@ bool sdx_node_is(const sdx_node *node, const char *op_type) {
     return node && *node->domain == '\0' && strcmp(node->op_type, op_type) == 0;
 }
 
+const sdx_node *sdx_graph_producer(const sdx_graph *graph, sdx_id id) {
+    const int32_t producer = id == SDX_NONE ? -1 : graph->values[id].producer;
+    return producer < 0 ? NULL : graph->nodes[producer];
+}
+
 const sdx_tensor *sdx_graph_tensor(const sdx_graph *graph, sdx_id id) {
     if (id == SDX_NONE) return NULL;
     const sdx_graph_value *value = &graph->values[id];

@@ -145,7 +145,8 @@ void sdx_node_set_input(sdx_graph *graph, const sdx_node *node, int k, sdx_id id
 sdx_id sdx_node_move_output(sdx_graph *graph, const sdx_node *node, int k, sdx_error *error);
 const sdx_attr *sdx_node_attr(const sdx_node *node, const char *name); /* NULL when absent */
 int64_t sdx_node_int(const sdx_node *node, const char *name, int64_t otherwise);
-bool sdx_node_is(const sdx_node *node, const char *op_type); /* of the default domain; NULL is nothing */
+bool sdx_node_is(const sdx_node *node, const char *op_type);           /* of the default domain; NULL is nothing */
+const sdx_node *sdx_graph_producer(const sdx_graph *graph, sdx_id id); /* NULL: none */
 /* The contents of a constant that no caller can replace; NULL when it is none, or no tensor. */
 const sdx_tensor *sdx_graph_tensor(const sdx_graph *graph, sdx_id id);
 

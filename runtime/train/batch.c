@@ -105,7 +105,7 @@ static bool has_open(const int64_t *dims, int64_t n) {
 /* The data is not known to carry the batch. Where nothing is known of it, a shape that is written out may be wrong. */
 static sdx_status leave_reshape(loosening *l, const sdx_node *node, const sdx_tensor *shape) {
     const sdx_graph *graph = l->model->graph;
-    if (sdx_type_concrete(&graph->values[node->in[0]].type) || !sdx_prepare_constant(graph, node->in[1])) return SDX_OK;
+    if (sdx_type_concrete(&graph->values[node->in[0]].type) || !sdx_graph_tensor(graph, node->in[1])) return SDX_OK;
     if (has_open(shape->data, shape->count)) return SDX_OK;
     return sdx_fail(&l->error, SDX_SHAPE, "the shape is fixed; that of input 'data' is not known");
 }
@@ -125,7 +125,7 @@ static sdx_status follow_reshape(loosening *l, const sdx_node *node, const sdx_t
         if (fits > most) most = fits, best = j;
         from *= dims[j];
     }
-    bool written = sdx_prepare_constant(l->model->graph, node->in[1]) != NULL;
+    bool written = sdx_graph_tensor(l->model->graph, node->in[1]) != NULL;
     if (best < 0 || (written && (given[best] == -1 || (given[best] == 0 && best == batch.axis)))) return SDX_OK;
     const sdx_attr *allowzero = sdx_node_attr(node, "allowzero");
     bool same = best == batch.axis && dims[best] == batch.span && !(allowzero && allowzero->i);
@@ -148,7 +148,7 @@ static sdx_status follow_expand(loosening *l, const sdx_node *node, const sdx_te
 static sdx_status follow(loosening *l, const sdx_node *node) {
     bool reshape = sdx_node_is(node, "Reshape");
     if ((!reshape && !sdx_node_is(node, "Expand")) || node->n_in < 2 || node->in[0] == SDX_NONE) return SDX_OK;
-    const sdx_tensor *shape = sdx_prepare_constant(l->fixed, node->in[1]);
+    const sdx_tensor *shape = sdx_graph_tensor(l->fixed, node->in[1]);
     if (!shape || shape->dtype != SDX_I64 || shape->rank != 1) return SDX_OK;
     return reshape ? follow_reshape(l, node, shape) : follow_expand(l, node, shape);
 }

@@ -6,13 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const sdx_node *sdx_prepare_producer(const sdx_graph *graph, sdx_id id) {
-    int32_t producer = id == SDX_NONE ? -1 : graph->values[id].producer;
-    return producer < 0 ? NULL : graph->nodes[producer];
-}
-
-const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id) { return sdx_graph_tensor(graph, id); }
-
 const char *sdx_prepare_node_name(const sdx_graph *graph, const sdx_node *node) {
     if (*node->name) return node->name;
     for (int k = 0; k < node->n_out; k++)

@@ -13,7 +13,7 @@ static sdx_id ratio_of(sdx_preparation *p, sdx_patch *patch, const sdx_node *nod
     if (ratio == SDX_NONE) ratio = sdx_patch_scalar(patch, SDX_F32, node->since < 12 && attr ? (double)attr->f : 0.5);
     if (!p->options->classic_dropout) return ratio;
     sdx_dtype dtype = patch->graph->values[ratio].type.dtype;
-    const sdx_tensor *known = sdx_prepare_constant(patch->graph, ratio);
+    const sdx_tensor *known = sdx_graph_tensor(patch->graph, ratio);
     if (known && known->count == 1) return sdx_patch_scalar(patch, dtype, 1 - sdx_tensor_element(known, 0));
     return sdx_emit2(patch, "Sub", sdx_patch_scalar(patch, dtype, 1), ratio);
 }
@@ -64,10 +64,10 @@ sdx_status sdx_prepare_dropout(sdx_preparation *p) {
 
 /* Dropout of whole channels is exported as Cast(RandomUniformLike(..) < keep): 1 where a channel stays. */
 static bool is_mask(const sdx_graph *graph, sdx_id id) {
-    const sdx_node *node = sdx_prepare_producer(graph, id);
-    if (node && sdx_node_is(node, "Cast")) node = sdx_prepare_producer(graph, node->in[0]);
+    const sdx_node *node = sdx_graph_producer(graph, id);
+    if (node && sdx_node_is(node, "Cast")) node = sdx_graph_producer(graph, node->in[0]);
     if (!node || !sdx_node_is(node, "Less")) return false;
-    node = sdx_prepare_producer(graph, node->in[0]);
+    node = sdx_graph_producer(graph, node->in[0]);
     return node && sdx_node_is(node, "RandomUniformLike");
 }
 
@@ -79,25 +79,25 @@ static sdx_id beside(const sdx_graph *graph, const sdx_node *node, bool (*is)(co
 
 /* mask / keep */
 static bool is_scaled_mask(const sdx_graph *graph, sdx_id id) {
-    const sdx_node *node = sdx_prepare_producer(graph, id);
+    const sdx_node *node = sdx_graph_producer(graph, id);
     return node && sdx_node_is(node, "Div") && is_mask(graph, node->in[0]);
 }
 
 /* mask * a */
 static bool is_alpha_scale(const sdx_graph *graph, sdx_id id) {
-    const sdx_node *node = sdx_prepare_producer(graph, id);
-    return node && sdx_node_is(node, "Mul") && sdx_prepare_constant(graph, beside(graph, node, is_mask));
+    const sdx_node *node = sdx_graph_producer(graph, id);
+    return node && sdx_node_is(node, "Mul") && sdx_graph_tensor(graph, beside(graph, node, is_mask));
 }
 
 /* (mask - 1) * b + c */
 static bool is_alpha_shift(const sdx_graph *graph, sdx_id id) {
-    const sdx_node *node = sdx_prepare_producer(graph, id);
+    const sdx_node *node = sdx_graph_producer(graph, id);
     for (int steps = 0; node && steps < 3 && node->n_in == 2; steps++) {
         if (!sdx_node_is(node, "Add") && !sdx_node_is(node, "Mul")) return false;
-        if (sdx_prepare_constant(graph, beside(graph, node, is_mask))) return true;
-        bool first = sdx_prepare_constant(graph, node->in[0]) != NULL;
-        if (!first && !sdx_prepare_constant(graph, node->in[1])) return false;
-        node = sdx_prepare_producer(graph, node->in[first]);
+        if (sdx_graph_tensor(graph, beside(graph, node, is_mask))) return true;
+        bool first = sdx_graph_tensor(graph, node->in[0]) != NULL;
+        if (!first && !sdx_graph_tensor(graph, node->in[1])) return false;
+        node = sdx_graph_producer(graph, node->in[first]);
     }
     return false;
 }
@@ -106,7 +106,7 @@ static bool is_alpha_shift(const sdx_graph *graph, sdx_id id) {
 static sdx_id written_out(const sdx_graph *graph, const sdx_node *node) {
     if (sdx_node_is(node, "Mul")) return beside(graph, node, is_scaled_mask);
     if (!sdx_node_is(node, "Add")) return SDX_NONE;
-    const sdx_node *scaled = sdx_prepare_producer(graph, beside(graph, node, is_alpha_shift));
+    const sdx_node *scaled = sdx_graph_producer(graph, beside(graph, node, is_alpha_shift));
     return scaled && sdx_node_is(scaled, "Mul") ? beside(graph, scaled, is_alpha_scale) : SDX_NONE;
 }
 

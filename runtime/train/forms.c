@@ -64,9 +64,9 @@ static sdx_status view_again(sdx_preparation *p, const views *v, sdx_id *x) {
 
 /* Softmax before opset 13 is Flatten, Softmax, Reshape: the node in the middle. */
 static const sdx_node *flat_softmax(const sdx_graph *graph, const sdx_node *reshape, sdx_id *x) {
-    const sdx_node *softmax = sdx_node_is(reshape, "Reshape") ? sdx_prepare_producer(graph, reshape->in[0]) : NULL;
-    const sdx_node *flatten = softmax && softmax->n_in > 0 ? sdx_prepare_producer(graph, softmax->in[0]) : NULL;
-    const sdx_node *shape = reshape->n_in > 1 ? sdx_prepare_producer(graph, reshape->in[1]) : NULL;
+    const sdx_node *softmax = sdx_node_is(reshape, "Reshape") ? sdx_graph_producer(graph, reshape->in[0]) : NULL;
+    const sdx_node *flatten = softmax && softmax->n_in > 0 ? sdx_graph_producer(graph, softmax->in[0]) : NULL;
+    const sdx_node *shape = reshape->n_in > 1 ? sdx_graph_producer(graph, reshape->in[1]) : NULL;
     if (!flatten || !shape || !sdx_node_is(flatten, "Flatten") || !sdx_node_is(shape, "Shape")) return NULL;
     const sdx_attr *axis = sdx_node_attr(flatten, "axis");
     *x = flatten->in[0];
@@ -98,8 +98,8 @@ static bool takes_logits(sdx_loss_kind kind, const sdx_node *node) {
 /* The activation that makes y, behind views; x: what it reads. NULL: y comes from something else. */
 static const sdx_node *find_activation(const sdx_graph *graph, sdx_loss_kind kind, sdx_id y, views *v, sdx_id *x) {
     v->n = 0;
-    for (const sdx_node *node = sdx_prepare_producer(graph, y); node && node->n_in > 0;
-         node = sdx_prepare_producer(graph, node->in[0])) {
+    for (const sdx_node *node = sdx_graph_producer(graph, y); node && node->n_in > 0;
+         node = sdx_graph_producer(graph, node->in[0])) {
         const sdx_node *flat = flat_softmax(graph, node, x);
         if (!flat) *x = node->in[0];
         if (takes_logits(kind, flat ? flat : node)) return flat ? flat : node;

@@ -22,8 +22,8 @@ typedef struct head {
 static sdx_id initializer(const sdx_graph *graph, sdx_id id, bool *flipped) {
     *flipped = false;
     for (int steps = 0; steps < 8 && id != SDX_NONE; steps++) {
-        const sdx_node *node = sdx_prepare_producer(graph, id);
-        if (!node) return sdx_prepare_constant(graph, id) ? id : SDX_NONE;
+        const sdx_node *node = sdx_graph_producer(graph, id);
+        if (!node) return sdx_graph_tensor(graph, id) ? id : SDX_NONE;
         bool transpose = sdx_node_is(node, "Transpose") && graph->values[id].type.rank == 2;
         if (!transpose && !sdx_node_is(node, "Identity")) return SDX_NONE;
         *flipped ^= transpose;
@@ -56,16 +56,16 @@ static bool is_passed(const sdx_node *node) {
 
 static sdx_status find(head *h, sdx_id y) {
     char place[320];
-    const sdx_node *node = sdx_prepare_producer(h->graph, y);
+    const sdx_node *node = sdx_graph_producer(h->graph, y);
     for (int steps = 0; node && steps < 32; steps++) {
         if (is_weighted(h->graph, node)) {
             h->node = node;
             return SDX_OK;
         }
         if (sdx_node_is(node, "Add")) {
-            int data = sdx_prepare_constant(h->graph, node->in[0]) ? 1 : 0;
-            const sdx_node *product = sdx_prepare_producer(h->graph, node->in[data]);
-            if (!sdx_prepare_constant(h->graph, node->in[1 - data]) || !product) break;
+            int data = sdx_graph_tensor(h->graph, node->in[0]) ? 1 : 0;
+            const sdx_node *product = sdx_graph_producer(h->graph, node->in[data]);
+            if (!sdx_graph_tensor(h->graph, node->in[1 - data]) || !product) break;
             if (sdx_node_is(product, "MatMul")) h->add = node;
             node = product;
             if (!is_weighted(h->graph, node)) break;
@@ -73,7 +73,7 @@ static sdx_status find(head *h, sdx_id y) {
         }
         if (!is_passed(node) || h->n_reshapes == 8) break;
         if (sdx_node_is(node, "Reshape")) h->reshapes[h->n_reshapes++] = node;
-        node = sdx_prepare_producer(h->graph, node->in[0]);
+        node = sdx_graph_producer(h->graph, node->in[0]);
     }
     return sdx_fail(h->p->error, SDX_UNSUPPORTED,
                     "there is no head to replace: before the output of the loss stands %s; a Gemm, MatMul or 1x1 Conv "
@@ -94,7 +94,7 @@ static sdx_status new_tensor(head *h, const sdx_tensor *like, int axis, sdx_valu
 static sdx_status put(head *h, const sdx_node *node, int k, sdx_id id, sdx_value *value) {
     bool own = true;
     for (sdx_id at = node->in[k]; own;) {
-        const sdx_node *view = sdx_prepare_producer(h->graph, at);
+        const sdx_node *view = sdx_graph_producer(h->graph, at);
         own = h->uses[at] == 1;
         if (!view) break;
         at = view->in[0];
@@ -125,7 +125,7 @@ static int class_axis(const sdx_node *node, bool flipped) {
 static sdx_status replace_weight(head *h) {
     bool flipped = false;
     sdx_id id = initializer(h->graph, h->node->in[1], &flipped);
-    const sdx_tensor *old = sdx_prepare_constant(h->graph, id);
+    const sdx_tensor *old = sdx_graph_tensor(h->graph, id);
     int axis = class_axis(h->node, flipped);
     h->had = old->dim[axis];
     h->features = old->dim[1 - axis];
@@ -147,11 +147,11 @@ static sdx_status replace_weight(head *h) {
 
 static sdx_status replace_bias(head *h) {
     const sdx_node *node = h->add ? h->add : h->node;
-    int k = h->add ? sdx_prepare_constant(h->graph, h->add->in[0]) ? 0 : 1 : 2;
+    int k = h->add ? sdx_graph_tensor(h->graph, h->add->in[0]) ? 0 : 1 : 2;
     if (k >= node->n_in || node->in[k] == SDX_NONE) return SDX_OK;
     bool flipped = false;
     sdx_id id = initializer(h->graph, node->in[k], &flipped);
-    const sdx_tensor *old = sdx_prepare_constant(h->graph, id);
+    const sdx_tensor *old = sdx_graph_tensor(h->graph, id);
     char place[320];
     if (!old || flipped)
         return sdx_fail(h->p->error, SDX_UNSUPPORTED,
@@ -168,7 +168,7 @@ static sdx_status replace_bias(head *h) {
 
 /* Shapes that are written out behind the head name the old number of classes. */
 static sdx_status replace_shape(head *h, const sdx_node *reshape) {
-    const sdx_tensor *old = sdx_prepare_constant(h->graph, reshape->in[1]);
+    const sdx_tensor *old = sdx_graph_tensor(h->graph, reshape->in[1]);
     int at = -1, n = 0;
     for (int k = 0; old && old->dtype == SDX_I64 && k < old->count; k++)
         if (((const int64_t *)old->data)[k] == h->had) at = k, n++;

@@ -101,9 +101,7 @@ sdx_status sdx_prepare_norm_export(sdx_preparation *p);
 sdx_status sdx_prepare_frozen_norms(sdx_preparation *p); /* FROZEN: scale and bias are not trained */
 
 /* ---- small questions ---- */
-const sdx_node *sdx_prepare_producer(const sdx_graph *graph, sdx_id id);   /* NULL: none */
-const sdx_tensor *sdx_prepare_constant(const sdx_graph *graph, sdx_id id); /* fixed tensor contents; NULL: unknown */
-bool sdx_prepare_candidate(const sdx_graph *graph, sdx_id id);             /* a constant that could be trained */
+bool sdx_prepare_candidate(const sdx_graph *graph, sdx_id id); /* a constant that could be trained */
 bool sdx_name_made_up(const char *name); /* by an exporter or the importer: tells nothing of what the tensor is */
 const char *sdx_prepare_node_name(const sdx_graph *graph, const sdx_node *node); /* or its first output's */
 

@@ -22,8 +22,8 @@ static double float_attr(const sdx_node *node, const char *name, double otherwis
 
 /* The axis of the weights that counts output channels; -1: nothing to fold into. */
 static int channel_axis(const folder *f, const sdx_node *node) {
-    const sdx_tensor *w = node->n_in > 1 ? sdx_prepare_constant(f->graph, node->in[1]) : NULL;
-    bool bias = node->n_in < 3 || node->in[2] == SDX_NONE || sdx_prepare_constant(f->graph, node->in[2]);
+    const sdx_tensor *w = node->n_in > 1 ? sdx_graph_tensor(f->graph, node->in[1]) : NULL;
+    bool bias = node->n_in < 3 || node->in[2] == SDX_NONE || sdx_graph_tensor(f->graph, node->in[2]);
     if (!w || !bias || w->rank < 2) return -1;
     if (sdx_node_is(node, "Conv")) return 0;
     if (sdx_node_is(node, "ConvTranspose")) return sdx_node_int(node, "group", 1) == 1 ? 1 : -1;
@@ -42,14 +42,14 @@ static const sdx_node *foldable(const folder *f, const sdx_node *norm, int *axis
     if (!sdx_node_is(norm, "BatchNormalization") || sdx_node_int(norm, "training_mode", 0) || norm->n_out != 1)
         return NULL;
     for (int k = 1; k < 5; k++)
-        if (!sdx_prepare_constant(f->graph, norm->in[k])) return NULL;
-    const sdx_node *node = sdx_prepare_producer(f->graph, norm->in[0]);
+        if (!sdx_graph_tensor(f->graph, norm->in[k])) return NULL;
+    const sdx_node *node = sdx_graph_producer(f->graph, norm->in[0]);
     if (!node || f->uses[norm->in[0]] != 1) return NULL;
     *axis = channel_axis(f, node);
     if (*axis < 0) return NULL;
-    const sdx_tensor *bias = node->n_in > 2 ? sdx_prepare_constant(f->graph, node->in[2]) : NULL;
-    int64_t channels = sdx_prepare_constant(f->graph, norm->in[1])->count;
-    if (sdx_prepare_constant(f->graph, node->in[1])->dim[*axis] != channels) return NULL;
+    const sdx_tensor *bias = node->n_in > 2 ? sdx_graph_tensor(f->graph, node->in[2]) : NULL;
+    int64_t channels = sdx_graph_tensor(f->graph, norm->in[1])->count;
+    if (sdx_graph_tensor(f->graph, node->in[1])->dim[*axis] != channels) return NULL;
     return !bias || fits(bias, channels) ? node : NULL;
 }
 
@@ -81,9 +81,9 @@ static sdx_id new_bias(folder *f, const sdx_tensor *old, sdx_dtype dtype, int64_
 
 static sdx_status fold(folder *f, const sdx_node *norm, const sdx_node *node, int axis) {
     const sdx_tensor *in[5] = {NULL};
-    for (int k = 1; k < 5; k++) in[k] = sdx_prepare_constant(f->graph, norm->in[k]);
-    const sdx_tensor *w = sdx_prepare_constant(f->graph, node->in[1]);
-    const sdx_tensor *old = node->n_in > 2 ? sdx_prepare_constant(f->graph, node->in[2]) : NULL;
+    for (int k = 1; k < 5; k++) in[k] = sdx_graph_tensor(f->graph, norm->in[k]);
+    const sdx_tensor *w = sdx_graph_tensor(f->graph, node->in[1]);
+    const sdx_tensor *old = node->n_in > 2 ? sdx_graph_tensor(f->graph, node->in[2]) : NULL;
     int64_t channels = in[1]->count;
     double epsilon = float_attr(norm, "epsilon", 1e-5),
            *a = SDX_NEW_ARRAY(f->graph->arena, double, 2 * channels, f->patch.error);

@@ -57,12 +57,12 @@ static const char *const elementwise[] = {"Add",  "Sub",      "Mul",     "Div", 
 /* Behind views of one input. */
 static const sdx_node *behind_views(const sdx_graph *graph, sdx_id id) {
     static const char *const views[] = {"Identity", "Reshape", "Transpose", "Cast", "Flatten", "Squeeze", "Unsqueeze"};
-    const sdx_node *node = sdx_prepare_producer(graph, id);
+    const sdx_node *node = sdx_graph_producer(graph, id);
     for (int steps = 0; node && steps < 8; steps++) {
         bool view = false;
         for (size_t k = 0; k < sizeof views / sizeof views[0] && !view; k++) view = sdx_node_is(node, views[k]);
         if (!view || node->n_in == 0) return node;
-        node = sdx_prepare_producer(graph, node->in[0]);
+        node = sdx_graph_producer(graph, node->in[0]);
     }
     return node;
 }
@@ -112,7 +112,7 @@ static int after_role(const sdx_readers *readers, const sdx_use *use) {
     if (node->n_in != 2) return SDX_USE_ELEMENTWISE;
     sdx_id other = node->in[1 - use->input], own = node->in[use->input];
     bool mul = sdx_node_is(node, "Mul"), add = sdx_node_is(node, "Add");
-    bool derived = use->graph->parent ? sdx_prepare_constant(use->graph, other) != NULL
+    bool derived = use->graph->parent ? sdx_graph_tensor(use->graph, other) != NULL
                                       : other != SDX_NONE && sdx_readers_derived(readers, other);
     if (other == SDX_NONE || derived) return SDX_USE_ELEMENTWISE;
     if (mul && is_normalised(use->graph, other)) return SDX_ROLE_SCALE;
@@ -150,10 +150,10 @@ static bool is_dummy(sdx_preparation *p, const sdx_graph_value *value, int role)
  * the real ones follow behind a Reshape. */
 static bool in_group_norm(const sdx_preparation *p, const sdx_use *use) {
     if (!sdx_node_is(use->node, "InstanceNormalization") || use->graph != p->graph) return false;
-    const sdx_node *before = sdx_prepare_producer(p->graph, use->node->in[0]);
+    const sdx_node *before = sdx_graph_producer(p->graph, use->node->in[0]);
     if (!before || !sdx_node_is(before, "Reshape")) return false;
-    const sdx_tensor *scale = sdx_prepare_constant(p->graph, use->node->in[1]);
-    const sdx_tensor *bias = sdx_prepare_constant(p->graph, use->node->in[2]);
+    const sdx_tensor *scale = sdx_graph_tensor(p->graph, use->node->in[1]);
+    const sdx_tensor *bias = sdx_graph_tensor(p->graph, use->node->in[2]);
     return scale && bias && sdx_tensor_all(scale, 1) && sdx_tensor_all(bias, 0);
 }
 

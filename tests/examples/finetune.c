@@ -41,6 +41,7 @@ int main(int argc, char **argv) {
                              .loss = {.kind = SDX_LOSS_CROSS_ENTROPY},
                              .optimizer = {.kind = SDX_OPTIMIZER_ADAMW, .lr = 1e-3},
                              .epochs = 6,
+                             .batch = 1,
                              .metrics = metrics,
                              .n_metrics = 1,
                              .seed = 1};

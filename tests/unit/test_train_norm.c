@@ -96,7 +96,9 @@ static void known_shapes_are_refused_at_once(void **state) {
     options = training(SDX_LOSS_OUTPUT);
     sdx_id in[] = {add_input(g, "x", SDX_F32, DIMS(1, 3, 1, 1)), weight(g, "s", DIMS(3)), weight(g, "b", DIMS(3)),
                    weight(g, "m", DIMS(3)), weight(g, "v", DIMS(3))};
-    add_output(g, add_node(g, "BatchNormalization", "alone", 5, in));
+    sdx_id y = add_node(g, "BatchNormalization", "alone", 5, in);
+    sdx_id other = add_input(g, "other", SDX_F32, DIMS(2, 3, 1, 1)); /* two sizes of a batch: both stay as they are */
+    add_output(g, add_node(g, "Add", "sum", IDS(y, other)));
     finish_model(model);
     CONTAINS(refused(model, &options, SDX_SHAPE), "'alone'");
     options.norm_mode = SDX_NORM_RUNNING;
