@@ -15,10 +15,7 @@ typedef struct finder {
 
 static const double half = .5, root = 0x1.6a09e667f3bcdp+0;
 
-static const sdx_node *producer(const finder *f, sdx_id id) {
-    const int at = f->graph->values[id].producer;
-    return at < 0 ? NULL : f->graph->nodes[at];
-}
+static const sdx_node *producer(const finder *f, sdx_id id) { return sdx_graph_producer(f->graph, id); }
 
 static const sdx_node *only_reader(const finder *f, sdx_id id) {
     return f->uses[id] == 1 && f->last[id] >= 0 ? f->graph->nodes[f->last[id]] : NULL;
