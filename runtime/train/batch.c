@@ -205,8 +205,21 @@ static int64_t new_symbol(sdx_graph *graph, sdx_error *error) {
     return sdx_graph_symbol(graph, name, error);
 }
 
+/* With shapes that the graph computes itself, too: folding infers again with them. */
+static bool computed_follow(loosening *l) {
+    sdx_model *trial = NULL;
+    sdx_status status = sdx_model_copy(l->model, &l->error, &trial);
+    if (!status) status = sdx_pass_fold(trial, &l->error);
+    sdx_model_close(trial);
+    const char *end = strstr(l->error.message, "): "); /* "node 'x' (Op, opset 13): what is wrong" */
+    if (status)
+        snprintf(l->place, sizeof l->place, "%.*s", end ? (int)(end - l->error.message) + 1 : 6,
+                 end ? l->error.message : "a node");
+    return status == SDX_OK;
+}
+
 static bool loosen(loosening *l) {
-    if (infer_with(l, PROBE) || !outputs_follow(l)) return false;
+    if (infer_with(l, PROBE) || !outputs_follow(l) || !computed_follow(l)) return false;
     int64_t symbol = new_symbol(l->model->graph, &l->error);
     return symbol <= -2 && infer_with(l, symbol) == SDX_OK;
 }
