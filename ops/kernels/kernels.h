@@ -83,6 +83,15 @@ typedef struct sdx_training_step {
     bool prox, nesterov, centered, amsgrad;
 } sdx_training_step;
 
+/* Parameters w of a group under the metric d = metric + extra (metric NULL: 1): v = d w / (d s + c). w_new NULL: each
+ * v^2 and v^2 d / (d s + c); else w_new = s v, never -0. */
+typedef struct sdx_group_step {
+    const void *w, *metric;
+    void *w_new;
+    double extra, c, s;
+    double *squares, *slopes;
+} sdx_group_step;
+
 /* One per row: SDX_ROW_f32_from_f16 ... */
 enum {
 #define SDX_KERNEL(levels, result, name, ...) SDX_ROW_##name,

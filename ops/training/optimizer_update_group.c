@@ -2,6 +2,7 @@
  * argmin over w of sum D (w - u)^2 / 2 + c ||w||. With s = ||w||, w = D u s / (D s + c), and s is the root of
  * ||v(s)|| = 1 with v = D u / (D s + c); there is none when ||D u|| <= c, and w is 0. 1 / ||v|| is concave in s and
  * nearly straight, so that Newton's steps from 0 rise to the root, in one step where D is constant. */
+#include "ops/kernels/kernels.h"
 #include "ops/loop.h"
 #include "ops/training/optimizer_update.h"
 #include <math.h>
@@ -18,22 +19,24 @@ typedef struct group {
 } group;
 
 static void group_piece(const group *job, int64_t at, int64_t n, double *sums) {
-    const size_t size = sdx_dtype_size(job->w->dtype);
-    const bool wide = job->w->dtype == SDX_F64;
-    char *stored = (char *)job->w->data + (size_t)at * size;
-    double u[PIECE];
-    sdx_convert(job->kernels, job->w->dtype, stored, SDX_F64, u, n);
-    for (int64_t k = 0; k < n; k++) {
-        double d = 1;
-        if (job->metric && wide) d = ((const double *)job->metric)[at + k];
-        if (job->metric && !wide) d = (double)((const float *)job->metric)[at + k];
-        d += job->extra;
-        const double below = d * job->s + job->c, v = d * u[k] / below;
-        sums[0] += v * v;
-        sums[1] += v * v * d / below;
-        u[k] = v * job->s + 0.0; /* never -0 */
+    const sdx_kernels *kernels = job->kernels;
+    const sdx_dtype dtype = job->w->dtype, work = sdx_work_dtype(dtype);
+    char *stored = (char *)job->w->data + (size_t)at * sdx_dtype_size(dtype);
+    double squares[PIECE], slopes[PIECE];
+    float wide[PIECE];
+    void *w = dtype == work ? (void *)stored : wide;
+    sdx_group_step step = {.w = w, .extra = job->extra, .c = job->c, .s = job->s};
+    step.squares = squares, step.slopes = slopes;
+    if (job->metric) step.metric = (const char *)job->metric + (size_t)at * sdx_dtype_size(work);
+    if (job->shrink) step.w_new = w;
+    if (dtype != work) sdx_convert(kernels, dtype, stored, work, wide, n);
+    (work == SDX_F64 ? kernels->step_group_f64 : kernels->step_group_f32)(&step, n);
+    if (!job->shrink) {
+        sums[0] += kernels->wide_sum_f64(squares, n);
+        sums[1] += kernels->wide_sum_f64(slopes, n);
+    } else if (dtype != work) {
+        sdx_convert(kernels, work, wide, dtype, stored, n);
     }
-    if (job->shrink) sdx_convert(job->kernels, SDX_F64, u, job->w->dtype, stored, n);
 }
 
 static void group_range(void *argument, int64_t begin, int64_t end, int worker) {

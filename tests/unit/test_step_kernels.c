@@ -95,7 +95,41 @@ static void test_levels(void **unused) {
     }
 }
 
+static double near_of(bool wide, const void *x, int64_t k) {
+    return wide ? ((const double *)x)[k] : (double)((const float *)x)[k];
+}
+
+/* The group kernel of every level against its formula. */
+static void test_group(void **unused) {
+    (void)unused;
+    static arrays a;
+    const double extra = .25, c = .5, s = 1.75;
+    sdx_kernels kernels;
+    for (int all = 0; all < SDX_ISA_COUNT * 4; all++) {
+        const bool wide = all & 1, with_metric = all & 2;
+        if (!sdx_kernels_at((sdx_isa)(all / 4), &kernels)) continue;
+        for (int64_t n = 0; n <= MOST; n++) {
+            double squares[MOST], slopes[MOST];
+            fill(&a, wide);
+            sdx_group_step step = {.w = a.in[2], .extra = extra, .c = c, .s = s, .squares = squares, .slopes = slopes};
+            if (with_metric) step.metric = a.in[3];
+            (wide ? kernels.step_group_f64 : kernels.step_group_f32)(&step, n);
+            step.w_new = a.out[0];
+            (wide ? kernels.step_group_f64 : kernels.step_group_f32)(&step, n);
+            for (int64_t k = 0; k < n; k++) {
+                const double d = (with_metric ? near_of(wide, a.in[3], k) : 1) + extra, below = d * s + c;
+                const double v = d * near_of(wide, a.in[2], k) / below, moved = near_of(wide, a.out[0], k);
+                if (!(fabs(squares[k] - v * v) <= 1e-15 * (1 + v * v)) ||
+                    !(fabs(slopes[k] - v * v * d / below) <= 1e-15 * (1 + v * v)) ||
+                    !(fabs(moved - v * s) <= (wide ? 1e-15 : 1e-7) * (1 + fabs(v * s))))
+                    fail_msg("group, %s, n = %d: element %d is %.17g, %.17g, %.17g", sdx_isa_name((sdx_isa)(all / 4)),
+                             (int)n, (int)k, squares[k], slopes[k], moved);
+            }
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_levels)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_levels), cmocka_unit_test(test_group)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
