@@ -72,6 +72,7 @@ sdx_memory *cli_memory(void);
 const volatile int *cli_interrupt(void);
 double cli_milliseconds(void);
 void cli_add_ms(cJSON *json, const char *name, double ms);
+void cli_add_finite(cJSON *json, const char *name, double value); /* null for NaN and infinities */
 size_t cli_peak_rss(void);
 /* Writes the object, indented, with a final newline: to stdout when path is NULL, else crash-safely. Takes `json`. */
 sdx_status cli_write_json(cJSON *json, const char *path, sdx_error *error);

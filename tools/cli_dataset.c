@@ -59,14 +59,13 @@ static sdx_status check_finite(const sdx_tensor *tensor, sdx_error *error) {
     return SDX_OK;
 }
 
-static sdx_status check_length(cli_dataset *data, const char *name, const sdx_tensor *tensor, sdx_error *error) {
+static sdx_status check_length(cli_dataset *data, const sdx_tensor *tensor, sdx_error *error) {
     if (tensor->rank == 0) return sdx_fail(error, SDX_SHAPE, "it is a scalar; its first axis must be the sample");
     if (data->n == 0) data->samples = tensor->dim[0];
     if (data->samples == 0) return sdx_fail(error, SDX_SHAPE, "it holds no sample");
     if (tensor->dim[0] != data->samples)
         return sdx_fail(error, SDX_SHAPE, "it holds %" PRId64 " samples; '%s' holds %" PRId64, tensor->dim[0],
                         cli_escaped(data->arrays[0].name), data->samples);
-    (void)name;
     return SDX_OK;
 }
 
@@ -76,7 +75,7 @@ static sdx_status add_array(cli_dataset *data, cli_npz *npz, const char *name, s
     bool changed = false;
     SDX_TRY(cli_npz_read(npz, name, wanted, error, &value));
     sdx_dtype had = sdx_value_dtype(value);
-    sdx_status status = check_length(data, name, &value->tensor, error);
+    sdx_status status = check_length(data, &value->tensor, error);
     if (!status && wanted) status = take_type(&value, wanted, &changed, error);
     if (!status) status = check_finite(&value->tensor, error);
     char *copy = status ? NULL : strdup(name);

@@ -73,6 +73,13 @@ void cli_add_ms(cJSON *json, const char *name, double ms) {
     cJSON_AddNumberToObject(json, name, round(ms * 1e6) * 1e-6); /* whole nanoseconds */
 }
 
+void cli_add_finite(cJSON *json, const char *name, double value) {
+    if (isfinite(value))
+        cJSON_AddNumberToObject(json, name, value);
+    else
+        cJSON_AddNullToObject(json, name);
+}
+
 size_t cli_peak_rss(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) == 0 ? (size_t)usage.ru_maxrss * 1024 : 0;

@@ -32,17 +32,11 @@ static sdx_status show(const options *o, const cli_trainer *t, const cli_dataset
                        const double *metrics, sdx_error *error) {
     cJSON *json = cJSON_CreateObject(), *list = NULL;
     cJSON_AddNumberToObject(json, "samples", (double)data->samples);
-    if (isfinite(loss))
-        cJSON_AddNumberToObject(json, "loss", loss);
-    else
-        cJSON_AddNullToObject(json, "loss");
+    cli_add_finite(json, "loss", loss);
     list = cJSON_AddObjectToObject(json, "metrics");
     if (!o->json) printf("%-12s %lld\n%-12s %.7g\n", "samples", (long long)data->samples, "loss", loss);
     for (size_t k = 0; k < t->options.n_metrics; k++) {
-        if (isfinite(metrics[k]))
-            cJSON_AddNumberToObject(list, t->options.metrics[k], metrics[k]);
-        else
-            cJSON_AddNullToObject(list, t->options.metrics[k]);
+        cli_add_finite(list, t->options.metrics[k], metrics[k]);
         if (!o->json) printf("%-12s %.7g\n", t->options.metrics[k], metrics[k]);
     }
     if (o->json) return cli_write_json(json, NULL, error);

@@ -72,20 +72,13 @@ static sdx_status fit(const options *o, work *w, sdx_error *error) {
     return status;
 }
 
-static void add_finite(cJSON *json, const char *name, double value) {
-    if (isfinite(value))
-        cJSON_AddNumberToObject(json, name, value);
-    else
-        cJSON_AddNullToObject(json, name);
-}
-
 static cJSON *penalties_json(const work *w) {
     cJSON *list = cJSON_CreateArray();
     for (size_t k = 0; k < w->t.options.n_penalties; k++) {
         char name[400];
         cJSON *one = cJSON_CreateObject();
         cJSON_AddStringToObject(one, "penalty", cli_penalty_name(&w->t.options.penalties[k], name, sizeof name));
-        if (k < w->last.last.n_penalties) add_finite(one, "value", w->last.last.penalties[k]);
+        if (k < w->last.last.n_penalties) cli_add_finite(one, "value", w->last.last.penalties[k]);
         cJSON_AddItemToArray(list, one);
     }
     return list;
@@ -115,11 +108,11 @@ static cJSON *sparsity_json(const work *w) {
 static sdx_status show(const work *w, double seconds, sdx_error *error) {
     cJSON *json = cJSON_CreateObject();
     cJSON_AddNumberToObject(json, "steps", (double)w->last.last.step);
-    add_finite(json, "loss", w->last.loss);
-    add_finite(json, "valid_loss", w->valid.n ? w->last.valid_loss : NAN);
+    cli_add_finite(json, "loss", w->last.loss);
+    cli_add_finite(json, "valid_loss", w->valid.n ? w->last.valid_loss : NAN);
     cJSON *metrics = cJSON_AddObjectToObject(json, "metrics");
     for (size_t k = 0; k < w->t.options.n_metrics && k < 32; k++)
-        add_finite(metrics, w->t.options.metrics[k], w->valid.n ? w->last_metrics[k] : NAN);
+        cli_add_finite(metrics, w->t.options.metrics[k], w->valid.n ? w->last_metrics[k] : NAN);
     cJSON_AddItemToObject(json, "penalties", penalties_json(w));
     cJSON_AddItemToObject(json, "sparsity", sparsity_json(w));
     cli_add_ms(json, "train_ms", seconds * 1000);
